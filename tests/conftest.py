@@ -1,0 +1,45 @@
+"""Fixtures shared by the whole suite: the two event loops and the shared reference folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+__all__ = ["anyio_backend", "recordings", "repository", "shared"]
+
+pytest_plugins = ["pytester"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loop under an async test: each runs once on asyncio and once on trio."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the working tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference folder beside the working tree; skips where it is not laid out."""
+    path = REPOSITORY.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("the reference folder `shared` does not stand beside the working tree")
+    return path
+
+
+@pytest.fixture(scope="session")
+def recordings(shared: Path) -> Callable[[], list[Path]]:
+    """Returns a function that lists the reference recordings (YAML), sorted by name."""
+
+    def listed() -> list[Path]:
+        return sorted((shared / "recordings").glob("*.yaml"))
+
+    return listed

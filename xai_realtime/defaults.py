@@ -1,0 +1,36 @@
+"""Every default in one place, units in the names. In: nothing. Out: constants. Imports: the standard library.
+
+The documented table of them stands in `docs/defaults.md`, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "API_HOST",
+    "AUDIO_RATE_HZ",
+    "BASE_URL",
+    "CLOSE_TIMEOUT_S",
+    "MAX_ERROR_PAYLOAD_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "OPEN_TIMEOUT_S",
+    "PING_INTERVAL_S",
+    "PING_TIMEOUT_S",
+    "VOICE_MODEL",
+]
+
+API_HOST: Final = "api.x.ai"
+BASE_URL: Final = f"https://{API_HOST}/v1"
+VOICE_MODEL: Final = "grok-voice-latest"
+AUDIO_RATE_HZ: Final = 24_000
+
+OPEN_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 1.0
+PING_INTERVAL_S: Final = 20.0
+PING_TIMEOUT_S: Final = 20.0
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""A second of 48 kHz PCM16 is 128 kB of base64: two minutes of audio in one message still pass."""
+MAX_ERROR_PAYLOAD_BYTES: Final = 64 * 1024
+"""What an InvalidEvent or an exception keeps of what came."""
