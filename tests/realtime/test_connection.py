@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.bad_inputs import BAD
 from tests.tapes import URL
 from xai_realtime.errors import (
     AudioDecodeError,
@@ -36,26 +37,6 @@ async def line(buffer: int = 64) -> AsyncIterator[tuple[RealtimeConnection, Memo
         async with transport, transport.open(ChannelRequest(URL)) as channel:
             _, peer = await server.accept()
             yield RealtimeConnection(channel), peer
-
-
-BAD: dict[str, tuple[bytes, type]] = {
-    "unknown type": (b'{"type":"unheard.of"}', UnknownEvent),
-    "no type": (b'{"x":1}', UnknownEvent),
-    "wrong field types": (b'{"type":"response.done","response":{"id":5}}', InvalidEvent),
-    "list": (b"[1]", UnknownEvent),
-    "null": (b"null", UnknownEvent),
-    "NaN": (b'{"type":"ping","timestamp":NaN}', InvalidEvent),
-    "truncated JSON": (b'{"type":"ping","timest', InvalidEvent),
-    "100,000-deep array": (b"[" * 100_000 + b"]" * 100_000, InvalidEvent),
-    "bad UTF-8": (b'{"type":"ping","x":"\xff\xfe"}', InvalidEvent),
-    "5,000-digit integer": (b'{"type":"ping","timestamp":' + b"7" * 5000 + b"}", InvalidEvent),
-    "bad base64": (
-        b'{"type":"response.output_audio.delta","item_id":"i","response_id":"r","delta":"@@@"}',
-        realtime.ResponseOutputAudioDelta,
-    ),
-    "lone surrogate": (b'{"type":"error","error":{"message":"\\ud800"}}', InvalidEvent),
-    "64 MiB message": (b'{"type":"ping","x":"' + b"y" * (64 * 1024 * 1024) + b'"}', InvalidEvent),
-}
 
 
 @pytest.mark.behaviour("connection-thirteen-bad-inputs")
