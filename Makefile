@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 OLDEST := .venv-oldest
 BENCH := .venv-bench
+THIRDPARTY := .venv-thirdparty
 BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PYTEST := -m pytest
 
-.PHONY: help demo test pytest test-oldest lint types generate generate-check bench soak format lock clean
+.PHONY: help demo test pytest test-oldest test-thirdparty lint types generate generate-check record bench soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,7 +40,14 @@ pytest: $(VENV)/.stamp ## the tests, with branch coverage
 
 test-oldest: $(OLDEST)/.stamp ## the tests that touch a dependency, on the oldest versions allowed
 	@$(OLDEST)/bin/python $(PYTEST) -n 2 -q -rfE \
-		$(wildcard $(addprefix tests/,client codec plugins realtime spec transport virtual_time cassette/test_replay*))
+		$(wildcard $(addprefix tests/,client codec http plugins realtime spec transport virtual_time cassette/test_replay*))
+
+$(THIRDPARTY)-%/.stamp: requirements/thirdparty-%.txt pyproject.toml tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(@D) $<
+
+test-thirdparty: $(THIRDPARTY)-openai/.stamp $(THIRDPARTY)-pydantic-ai/.stamp ## unmodified clients of others against the emulator
+	@$(THIRDPARTY)-openai/bin/python $(PYTEST) -q tests/thirdparty/openai_calls.py
+	@$(THIRDPARTY)-pydantic-ai/bin/python $(PYTEST) -q tests/thirdparty/pydantic_ai_calls.py
 
 lint: $(VENV)/.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -55,20 +63,28 @@ types: $(VENV)/.stamp ## mypy --strict
 generate: $(VENV)/.stamp ## print the event classes from spec/
 	@$(BIN)/python -m xai_realtime.generate
 
+record: $(VENV)/.stamp ## record the project's own tapes from the emulator anew
+	@$(BIN)/python -m tools.record_tapes
+
 generate-check: $(VENV)/.stamp ## fail when the event classes and spec/ disagree
 	@$(BIN)/python -m xai_realtime.generate --check
 
 bench: $(BENCH)/.stamp ## speed beside the untyped baselines
 	@$(BENCH)/bin/python -m benchmarks
+	@echo
+	@$(BENCH)/bin/python -m benchmarks.calls
 
 soak: $(VENV)/.stamp ## the long tests, marked slow
-	@$(BIN)/python $(PYTEST) -m slow
+	@$(BIN)/python $(PYTEST) -n 2 -m slow -o faulthandler_timeout=3600
 
 lock: ## resolve requirements/ anew (needs uv)
-	@$(LOCK) --extra cli --extra codegen --group build --group test pyproject.toml -o requirements/test.txt
-	@$(LOCK) --extra cli --extra codegen --group build --group test -c requirements/oldest.in pyproject.toml \
+	@$(LOCK) --extra cli --extra codegen --extra emulator --extra httpx --group build --group test pyproject.toml -o requirements/test.txt
+	@$(LOCK) --extra cli --extra codegen --extra emulator --extra httpx --group build --group test -c requirements/oldest.in pyproject.toml \
 		-o requirements/test-oldest.txt
-	@$(LOCK) --group build --group bench pyproject.toml -o requirements/bench.txt
+	@$(LOCK) --extra cli --extra emulator --group build --group bench pyproject.toml -o requirements/bench.txt
+	@for client in openai pydantic-ai; do \
+		$(LOCK) --extra emulator --group build pyproject.toml requirements/thirdparty-$$client.in \
+			-o requirements/thirdparty-$$client.txt || exit 1; done
 
 clean: ## remove environments and caches
-	@rm -rf $(VENV) $(OLDEST) $(BENCH) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(OLDEST) $(BENCH) $(THIRDPARTY)-* build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -25,7 +25,10 @@ from xai_realtime.virtual_time import run_virtual
 __all__ = [
     "BACKENDS",
     "COMMITTED",
+    "DERIVED",
+    "OWN",
     "REQUEST",
+    "SHORT",
     "URL",
     "Close",
     "Entry",
@@ -49,6 +52,9 @@ __all__ = [
 ]
 
 COMMITTED = sorted((Path(__file__).resolve().parent.parent / "cassettes" / "realtime").glob("*.jsonl"))
+OWN = [path for path in COMMITTED if path.stem.startswith("emulator_")]
+DERIVED = [path for path in COMMITTED if path not in OWN]
+SHORT = [path for path in COMMITTED if path.stem != "emulator_long_call"]
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 URL = "wss://api.x.ai/v1/realtime?model=grok-voice-latest"
 REQUEST = ChannelRequest(URL)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from xai_realtime.codec import Codec
     from xai_realtime.digest import digest
     from xai_realtime.errors import (
+        ApiError,
         AudioDecodeError,
+        AuthenticationError,
         CassetteError,
         CassetteFormatError,
         ClosedByServerError,
@@ -34,7 +36,10 @@ if TYPE_CHECKING:
         HandshakeError,
         LocalProtocolError,
         MessageTooLargeError,
+        NotFoundError,
+        PermissionDeniedError,
         ProtocolError,
+        RateLimitError,
         RedactionError,
         RedirectRefusedError,
         RemoteProtocolError,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
         ReplayMismatchError,
         ReplayOrderError,
         ReplayStuckError,
+        ServerError,
         SpecError,
         TransportError,
         TransportTimeoutError,
@@ -53,7 +59,11 @@ if TYPE_CHECKING:
     from xai_realtime.player import Moment, Playback, play
     from xai_realtime.protocol.conversation import Conversation
     from xai_realtime.realtime.connection import RealtimeConnection
-    from xai_realtime.transport.base import Channel, ChannelRequest, Transport
+    from xai_realtime.realtime.secrets import ClientSecret
+    from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
+    from xai_realtime.transport.faults import Fault, FaultReport, FaultTransport, Injection, UnusedFaultError, faults
+    from xai_realtime.transport.http import HttpTransport
+    from xai_realtime.transport.httpx_adapter import as_httpx, as_httpx2, from_httpx
     from xai_realtime.transport.memory import MemoryServer, MemoryTransport, memory_pair
     from xai_realtime.transport.websocket import WebSocketTransport
     from xai_realtime.virtual_time import VirtualTimeError, run_virtual
@@ -70,7 +80,9 @@ _MODULES = {
     "codec": ("Codec",),
     "digest": ("digest",),
     "errors": (
+        "ApiError",
         "AudioDecodeError",
+        "AuthenticationError",
         "CassetteError",
         "CassetteFormatError",
         "ClosedByServerError",
@@ -82,7 +94,10 @@ _MODULES = {
         "HandshakeError",
         "LocalProtocolError",
         "MessageTooLargeError",
+        "NotFoundError",
+        "PermissionDeniedError",
         "ProtocolError",
+        "RateLimitError",
         "RedactionError",
         "RedirectRefusedError",
         "RemoteProtocolError",
@@ -91,6 +106,7 @@ _MODULES = {
         "ReplayMismatchError",
         "ReplayOrderError",
         "ReplayStuckError",
+        "ServerError",
         "SpecError",
         "TransportError",
         "TransportTimeoutError",
@@ -101,7 +117,11 @@ _MODULES = {
     "player": ("Moment", "Playback", "play"),
     "protocol.conversation": ("Conversation",),
     "realtime.connection": ("RealtimeConnection",),
-    "transport.base": ("Channel", "ChannelRequest", "Transport"),
+    "realtime.secrets": ("ClientSecret",),
+    "transport.base": ("Channel", "ChannelRequest", "HttpRequest", "HttpResponse", "Transport"),
+    "transport.faults": ("Fault", "FaultReport", "FaultTransport", "Injection", "UnusedFaultError", "faults"),
+    "transport.http": ("HttpTransport",),
+    "transport.httpx_adapter": ("as_httpx", "as_httpx2", "from_httpx"),
     "transport.memory": ("MemoryServer", "MemoryTransport", "memory_pair"),
     "transport.websocket": ("WebSocketTransport",),
     "virtual_time": ("VirtualTimeError", "run_virtual"),
@@ -110,8 +130,10 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "ApiError",
     "AsyncClient",
     "AudioDecodeError",
+    "AuthenticationError",
     "BinaryAudio",
     "Cassette",
     "CassetteError",
@@ -119,6 +141,7 @@ __all__ = [
     "Channel",
     "ChannelRequest",
     "CheckReport",
+    "ClientSecret",
     "ClosedByServerError",
     "ClosedByUsError",
     "Codec",
@@ -127,9 +150,16 @@ __all__ = [
     "ConnectionBrokenError",
     "ConnectionClosedError",
     "Conversation",
+    "Fault",
+    "FaultReport",
+    "FaultTransport",
     "Frame",
     "HandshakeError",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpTransport",
     "ImportReport",
+    "Injection",
     "InvalidEvent",
     "LocalProtocolError",
     "MatchPolicy",
@@ -137,8 +167,11 @@ __all__ = [
     "MemoryTransport",
     "MessageTooLargeError",
     "Moment",
+    "NotFoundError",
+    "PermissionDeniedError",
     "Playback",
     "ProtocolError",
+    "RateLimitError",
     "RealtimeConnection",
     "RecordingTransport",
     "RedactionError",
@@ -152,17 +185,23 @@ __all__ = [
     "ReplayStuckError",
     "ReplayTransport",
     "Rule",
+    "ServerError",
     "SpecError",
     "Transport",
     "TransportError",
     "TransportTimeoutError",
     "UnknownEvent",
+    "UnusedFaultError",
     "VirtualTimeError",
     "WebSocketTransport",
     "XaiRealtimeError",
     "__version__",
+    "as_httpx",
+    "as_httpx2",
     "check_cassette",
     "digest",
+    "faults",
+    "from_httpx",
     "import_capture",
     "load_cassette",
     "memory_pair",

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from xai_realtime.defaults import API_HOST
 from xai_realtime.errors import ConfigurationError
 
-__all__ = ["KEY_VARIABLE", "Address", "Key", "check_headers", "merge_headers", "socket_url"]
+__all__ = ["KEY_VARIABLE", "Address", "Key", "check_headers", "merge_headers", "socket_url", "web_url"]
 
 KEY_VARIABLE: Final = "XAI_API_KEY"
 PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
@@ -63,12 +63,19 @@ class Address:
 
     def socket(self, path: str | None, query: Mapping[str, str | None]) -> Address:
         """The ws or wss address under this one, `query` added to its own; a value of None adds nothing."""
+        return self._below(SOCKET_SCHEME, path, query)
+
+    def web(self, path: str | None, query: Mapping[str, str | None]) -> Address:
+        """The http or https address under this one, as `socket`."""
+        return self._below(WEB_SCHEME, path, query)
+
+    def _below(self, schemes: Mapping[str, str], path: str | None, query: Mapping[str, str | None]) -> Address:
         given = {name: value for name, value in query.items() if value is not None}
         kept = [
             (name, value) for name, value in parse_qsl(self._parts.query, keep_blank_values=True) if name not in given
         ]
         full = self._parts.path if path is None else f"{self._parts.path.rstrip('/')}/{path}"
-        scheme = SOCKET_SCHEME[self._parts.scheme]
+        scheme = schemes[self._parts.scheme]
         return Address(urlunsplit((scheme, self._parts.netloc, full, urlencode([*kept, *given.items()]), "")))
 
     def has(self, name: str) -> bool:
@@ -144,3 +151,8 @@ def merge_headers(base: Mapping[str, str], more: Mapping[str, str]) -> dict[str,
 def socket_url(base: Address, path: str, query: Mapping[str, str | None], url: str | None) -> Address:
     """The socket address of a service: `path` under the base, or the full `url` that the call gave."""
     return base.socket(path, query) if url is None else Address(url).socket(None, query)
+
+
+def web_url(base: Address, path: str, query: Mapping[str, str | None], url: str | None) -> Address:
+    """The http address of a service: `path` under the base, or the full `url` that the call gave."""
+    return base.web(path, query) if url is None else Address(url).web(None, query)

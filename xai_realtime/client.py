@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 
-from xai_realtime.address import Address, Key, check_headers, merge_headers, socket_url
-from xai_realtime.defaults import BASE_URL, VOICE_MODEL
+from xai_realtime.address import Address, Key, check_headers, merge_headers, socket_url, web_url
+from xai_realtime.defaults import BASE_URL, CLIENT_SECRET_S, VOICE_MODEL
+from xai_realtime.errors import ConfigurationError
 from xai_realtime.realtime.connection import RealtimeConnection
+from xai_realtime.realtime.secrets import (
+    SECRET_PATH,
+    SUBPROTOCOL,
+    ClientSecret,
+    checked_expiry_s,
+    mint_secret,
+    secret_value,
+)
 from xai_realtime.transport.base import ChannelRequest, Transport
 
 __all__ = ["AsyncClient", "Realtime"]
@@ -21,8 +31,8 @@ class AsyncClient:
     The key comes from the call, else from `api_key`, else from `XAI_API_KEY`; an empty or blank one is
     none. It goes to the origin of `base_url` alone (the variable only to api.x.ai and to loopback).
     `transport` is the seam: `replay("x.jsonl")`, `record("x.jsonl", ...)`, a memory pair, or your own;
-    without it a WebSocket. As a context manager the client frees what the transport holds, and a tape
-    checks there that it was used up.
+    without it a WebSocket that carries HTTP as well. As a context manager the client frees what the transport
+    holds, and a tape checks there that it was used up.
 
     Raises ConfigurationError (also a ValueError) for a malformed key, address or header.
     """
@@ -83,11 +93,16 @@ class AsyncClient:
     ) -> ChannelRequest:
         """What one service asks for at its handshake, the key included where it belongs."""
         address = socket_url(self._base, path, query, url)
+        named = self._named(address, api_key, headers)
+        return ChannelRequest(address.url, service, named, tuple(subprotocols))
+
+    def _named(self, address: Address, api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
+        """The headers of one request, the key included where it belongs."""
         named = merge_headers(self._headers, check_headers(headers or {}))
         secret = Key(api_key).value or self._key.for_address(address, self._base, required=self._transport.needs_key)
         if secret is not None:
             named["Authorization"] = f"Bearer {secret}"
-        return ChannelRequest(address.url, service, named, tuple(subprotocols))
+        return named
 
 
 class Realtime:
@@ -108,29 +123,76 @@ class Realtime:
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
+        client_secret: ClientSecret | str | None = None,
+        as_subprotocol: bool = False,
     ) -> AbstractAsyncContextManager[RealtimeConnection]:
         """Open the typed wire: `async with client.realtime.connect() as connection`.
 
         Nothing is sent on its own; the server speaks first (`session.created`). `model` defaults to
         `grok-voice-latest` unless `url` names one (the service does not check it); `conversation_id`
         resumes a conversation, `call_id` joins a phone call. `url` replaces the whole address; its query
-        is kept and what you give here added. `headers` cannot replace Authorization.
+        is kept and what you give here added. `headers` cannot replace Authorization. `client_secret` goes in
+        the place of the key, to whatever address you give; `as_subprotocol=True` sends it as a browser must,
+        as the sub-protocol `xai-client-secret.<secret>`, without any Authorization.
 
         Raises ConfigurationError before anything is sent, HandshakeError, ConnectError,
         TransportTimeoutError. Source: docs.x.ai, speech to speech.
         """
         names_model = url is not None and Address(url).has("model")
-        fields = {
-            **(query or {}),
-            "model": model or (query or {}).get("model") or (None if names_model or call_id else VOICE_MODEL),
+        given = {
+            "model": model,
             "reasoning.effort": reasoning_effort,
             "conversation_id": conversation_id,
             "call_id": call_id,
         }
+        wanted = {name: value for name, value in given.items() if value is not None}
+        asked = {**(query or {}), **wanted}
+        default = {} if names_model or {"model", "call_id"} & asked.keys() else {"model": VOICE_MODEL}
+        fields = {**(query or {}), **default, **wanted}
+        if client_secret is not None:
+            _check_secret_alone(api_key, call_id)
+            api_key = secret_value(client_secret)
+        elif as_subprotocol:
+            raise ConfigurationError("as_subprotocol=True needs client_secret=: an API key goes in the header alone")
         request = self._client._request(
             "realtime", "realtime", fields, url=url, api_key=api_key, headers=headers, subprotocols=subprotocols
         )
-        return _connected(self._client.transport, request)
+        return _connected(self._client.transport, _as_browser(request, api_key) if as_subprotocol else request)
+
+    async def client_secret(
+        self,
+        *,
+        expires_in_s: int = CLIENT_SECRET_S,
+        url: str | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ClientSecret:
+        """Mint a short-lived key with which one client opens its own session: `connect(client_secret=...)`.
+
+        `expires_in_s` is from 1 to 3600. `url` replaces the whole address. Nothing is tried twice; cancelling
+        may leave a secret minted that nobody knows.
+
+        Raises ConfigurationError before anything is sent; AuthenticationError (a wrong key is HTTP 400 here),
+        PermissionDeniedError (no credits), RateLimitError, ServerError or another ApiError for an answer that
+        says no; RemoteProtocolError for one that cannot be used; ConnectError, ConnectionBrokenError,
+        TransportTimeoutError. Source: docs.x.ai, ephemeral tokens.
+        """
+        seconds = checked_expiry_s(expires_in_s)
+        address = web_url(self._client._base, SECRET_PATH, {}, url)
+        named = self._client._named(address, api_key, headers)
+        return await mint_secret(self._client.transport, address.url, named, seconds)
+
+
+def _check_secret_alone(api_key: str | None, call_id: str | None) -> None:
+    if api_key is not None:
+        raise ConfigurationError("give api_key= or client_secret=, not both")
+    if call_id is not None:
+        raise ConfigurationError("a phone call is joined with an API key: the service refuses client secrets there")
+
+
+def _as_browser(request: ChannelRequest, secret: str | None) -> ChannelRequest:
+    headers = {name: value for name, value in request.headers.items() if name != "Authorization"}
+    return replace(request, headers=headers, subprotocols=(*request.subprotocols, f"{SUBPROTOCOL}{secret}"))
 
 
 @asynccontextmanager

@@ -9,6 +9,12 @@ The tree::
     ├── ProtocolError
     │   ├── LocalProtocolError                  we tried what the protocol does not allow now
     │   └── RemoteProtocolError                 the peer sent what cannot be used
+    ├── ApiError                                an HTTP answer that says no: status, code, message, request id
+    │   ├── AuthenticationError                 401, or 400 over a wrong key
+    │   ├── PermissionDeniedError               403: the key may not do this, or there are no credits
+    │   ├── NotFoundError                       404
+    │   ├── RateLimitError                      429, with `retry_after_s` where it is stated
+    │   └── ServerError                         5xx
     ├── TransportError
     │   ├── HandshakeError                      the upgrade was refused, with status and body
     │   │   └── RedirectRefusedError            the server pointed elsewhere; nothing was sent there
@@ -34,7 +40,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "ApiError",
     "AudioDecodeError",
+    "AuthenticationError",
     "CassetteError",
     "CassetteFormatError",
     "ClosedByServerError",
@@ -46,7 +54,10 @@ __all__ = [
     "HandshakeError",
     "LocalProtocolError",
     "MessageTooLargeError",
+    "NotFoundError",
+    "PermissionDeniedError",
     "ProtocolError",
+    "RateLimitError",
     "RedactionError",
     "RedirectRefusedError",
     "RemoteProtocolError",
@@ -55,6 +66,7 @@ __all__ = [
     "ReplayMismatchError",
     "ReplayOrderError",
     "ReplayStuckError",
+    "ServerError",
     "SpecError",
     "TransportError",
     "TransportTimeoutError",
@@ -107,6 +119,63 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer's fault: what it sent cannot be used."""
+
+
+class ApiError(XaiRealtimeError):
+    """The service answered an HTTP request with an error.
+
+    `status` is the HTTP status, `code`, `message` and `type` what the body says (None where it says
+    nothing; the service words `code` differently over time, so do not branch on it), `request_id` the id
+    under which the service knows the request, `retry_after_s` when it wants to be asked again, `body` the
+    first bytes of the answer. The key of the request is in none of them.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int,
+        code: str | None = None,
+        message: str | None = None,
+        type: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.code = code
+        self.message = message
+        self.type = type
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.body = body
+
+    def __str__(self) -> str:
+        said = ": ".join(part for part in (self.code, self.message) if part)
+        where = f" (request {self.request_id})" if self.request_id else ""
+        return f"HTTP {self.status}: {said or self.reason}{where}"
+
+
+class AuthenticationError(ApiError):
+    """No key arrived, or a wrong one: HTTP 401, or 400 with a message about the key."""
+
+
+class PermissionDeniedError(ApiError):
+    """HTTP 403: the key may not do this, or the account has no credits."""
+
+
+class NotFoundError(ApiError):
+    """HTTP 404: there is nothing at this address, or no such model, voice or id."""
+
+
+class RateLimitError(ApiError):
+    """HTTP 429: too many requests, or a spending limit is reached."""
+
+
+class ServerError(ApiError):
+    """HTTP 5xx: the service failed; the same request may work later."""
 
 
 class TransportError(XaiRealtimeError):

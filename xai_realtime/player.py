@@ -14,22 +14,22 @@ from typing import Any, Final, Literal, TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from xai_realtime.cassette._json import is_equal, parse_exact, parse_json
+from xai_realtime.cassette._json import dump_json, is_equal, parse_exact, parse_json
 from xai_realtime.cassette._steps import append_audio
 from xai_realtime.cassette.matching import MatchPolicy
 from xai_realtime.cassette.recording import RecordingTransport
-from xai_realtime.cassette.records import FrameRecord, MarkRecord
+from xai_realtime.cassette.records import FrameRecord, HttpRequestRecord, MarkRecord, OpenRecord
 from xai_realtime.cassette.redaction import Rule
 from xai_realtime.cassette.replay import Clock, ReplayReport, ReplayTransport, replay
-from xai_realtime.cassette.tape import Cassette, TapedConnection
+from xai_realtime.cassette.tape import Cassette, TapedConnection, TapedExchange
 from xai_realtime.codec import encode_audio_append, realtime_codec
 from xai_realtime.digest import digest
-from xai_realtime.errors import ConnectionClosedError, HandshakeError
+from xai_realtime.errors import ConnectionClosedError, HandshakeError, TransportError
 from xai_realtime.events import BinaryAudio, InvalidEvent, UnknownEvent, realtime
 from xai_realtime.frames import Frame
 from xai_realtime.protocol.conversation import Conversation
 from xai_realtime.realtime.connection import RealtimeConnection, ReceivedEvent
-from xai_realtime.transport.base import Channel, ChannelRequest, Transport
+from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, Transport
 
 __all__ = ["Moment", "Playback", "play"]
 
@@ -142,7 +142,7 @@ async def play(
             async with anyio.create_task_group() as group:
                 player.start(group)
     except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+        raise _first_failure(failures) from None
     finally:
         playback.replay = taped.report()
         playback.wall_ms = (time.perf_counter() - started) * 1000
@@ -150,22 +150,24 @@ async def play(
 
 
 class _Player:
-    """One task a connection: they open in the order of the tape, each after those that had ended before it."""
+    """One task a connection or HTTP exchange: they begin in the order of the tape, each after those that had ended."""
 
     def __init__(self, playback: Playback, transport: Transport, scale: float, observer: Observer | None) -> None:
         self._playback = playback
         self._transport = transport
         self._scale = scale
         self._observer = observer
-        connections = list(playback.cassette.connections.values())
-        playback.conversations = [Conversation() for _ in connections]
-        self._zero = anyio.current_time() - (connections[0].open.at_ms / 1000 * scale if connections else 0.0)
-        self._connections = connections
-        self._opened = [anyio.Event() for _ in connections]
-        self._ended = [anyio.Event() for _ in connections]
+        cassette = playback.cassette
+        talks: list[TapedConnection | TapedExchange] = [*cassette.connections.values(), *cassette.exchanges.values()]
+        self._talks = sorted(talks, key=lambda taped: _first(taped).line)
+        self._conversations = {conn: Conversation() for conn in cassette.connections}
+        playback.conversations = list(self._conversations.values())
+        self._zero = anyio.current_time() - (_first(self._talks[0]).at_ms / 1000 * scale if self._talks else 0.0)
+        self._begun = [anyio.Event() for _ in talks]
+        self._ended = [anyio.Event() for _ in talks]
 
     def start(self, group: TaskGroup) -> None:
-        for index in range(len(self._connections)):
+        for index in range(len(self._talks)):
             group.start_soon(self._run, index)
 
     async def until(self, at_ms: float, before_s: float = 0.0) -> None:
@@ -174,33 +176,63 @@ class _Player:
             await anyio.sleep_until(self._zero + at_ms / 1000 * self._scale - before_s)
 
     async def _run(self, index: int) -> None:
-        taped = self._connections[index]
+        taped = self._talks[index]
         if index:
-            await self._opened[index - 1].wait()
+            await self._begun[index - 1].wait()
         for earlier in range(index):
-            if _last_line(self._connections[earlier]) < taped.open.line:
+            if _last_line(self._talks[earlier]) < _first(taped).line:
                 await self._ended[earlier].wait()
-        await self.until(taped.open.at_ms)
+        await self.until(_first(taped).at_ms)
+        try:
+            if isinstance(taped, TapedExchange):
+                await self._ask(taped, self._begun[index])
+            else:
+                await self._call(taped, self._begun[index])
+        finally:
+            self._begun[index].set()
+            self._ended[index].set()
+
+    async def _call(self, taped: TapedConnection, begun: anyio.Event) -> None:
         try:
             async with self._transport.open(ChannelRequest(taped.open.url or "")) as channel:
-                self._opened[index].set()
-                call = _Call(self, taped, channel, self._playback, self._playback.conversations[index], self._observer)
+                begun.set()
+                conversation = self._conversations[taped.conn]
+                call = _Call(self, taped, channel, self._playback, conversation, self._observer)
                 async with anyio.create_task_group() as group:
                     group.start_soon(call.read)
-                    await call.say(self._marks(index), self._transport)
+                    await call.say(self._marks(taped), self._transport)
         except HandshakeError:
             if taped.open.status == 101:
                 raise
-        finally:
-            self._opened[index].set()
-            self._ended[index].set()
 
-    def _marks(self, index: int) -> list[MarkRecord]:
+    async def _ask(self, taped: TapedExchange, begun: anyio.Event) -> None:
+        """Ask again what the tape asked over HTTP, and read the answer as far as the tape read it."""
+        record, left = taped.request, taped.done is not None and taped.done.error == "client"
+        body = self._playback.cassette.request_body(record)
+        content = body if isinstance(body, bytes) else b"" if body is None else _text_of(body)
+        request = HttpRequest(record.method, record.url, record.headers, content)
+        begun.set()
+        chunks = 0
+        try:
+            async with self._transport.request(request) as response:
+                if not (left and not taped.chunks):
+                    async for _ in response:
+                        chunks += 1
+                        if left and chunks == len(taped.chunks):
+                            break
+                if left and taped.done is not None:
+                    await self.until(taped.done.at_ms)
+        except TransportError:
+            if taped.done is None or taped.done.error in (None, "client"):
+                raise
+
+    def _marks(self, taped: TapedConnection) -> list[MarkRecord]:
         """The marks made while this connection was the newest."""
         if not isinstance(self._transport, RecordingTransport):
             return []
-        first = self._connections[index].open.line
-        last = self._connections[index + 1].open.line if index + 1 < len(self._connections) else float("inf")
+        first = taped.open.line
+        later = [other.open.line for other in self._playback.cassette.connections.values() if other.open.line > first]
+        last = min(later, default=float("inf"))
         return [
             record
             for record in self._playback.cassette.records
@@ -301,10 +333,23 @@ class _Call:
         return value
 
 
-def _last_line(taped: TapedConnection) -> int:
+def _first(taped: TapedConnection | TapedExchange) -> OpenRecord | HttpRequestRecord:
+    """The record that begins it."""
+    return taped.request if isinstance(taped, TapedExchange) else taped.open
+
+
+def _last_line(taped: TapedConnection | TapedExchange) -> int:
+    if isinstance(taped, TapedExchange):
+        ends = (taped.done, *reversed(taped.chunks), taped.response, taped.request)
+        return next(record.line for record in ends if record is not None)
     if taped.close is not None:
         return taped.close.line
     return taped.frames[-1].line if taped.frames else taped.open.line
+
+
+def _text_of(body: Any) -> bytes:
+    """A request body that the tape holds as text or as a JSON value."""
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else dump_json(body)
 
 
 def _usage(conversations: Sequence[Conversation]) -> dict[str, Any]:
@@ -323,7 +368,7 @@ def _add(totals: dict[str, Any], more: dict[str, Any]) -> None:
             totals[name] = round((totals.get(name) or 0) + value, 6)
 
 
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """The failure that came first, out of the groups that task groups make."""
     failure: BaseException = failures
     while isinstance(failure, BaseExceptionGroup):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tapes import (
     BACKENDS,
-    COMMITTED,
+    DERIVED,
     REQUEST,
     Close,
     In,
@@ -75,7 +75,7 @@ def identical(tape: Cassette, target: Path, times: int, backend: Any) -> None:
 
 @IDENTICAL
 @BACKENDS
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DERIVED, ids=lambda path: path.stem)
 def test_recording_of_a_replay_of_a_committed_tape_is_identical_a_hundred_times(
     tmp_path: Path, path: Path, backend: Any
 ) -> None:
@@ -85,7 +85,7 @@ def test_recording_of_a_replay_of_a_committed_tape_is_identical_a_hundred_times(
 @pytest.mark.slow
 @IDENTICAL
 @BACKENDS
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DERIVED, ids=lambda path: path.stem)
 def test_recording_of_a_replay_of_a_committed_tape_is_identical_ten_thousand_times(
     tmp_path: Path, path: Path, backend: Any
 ) -> None:

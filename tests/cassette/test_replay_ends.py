@@ -189,7 +189,7 @@ async def test_connection_that_was_never_opened_is_left_over(tmp_path: Path) -> 
     ("body", "code", "said"),
     [
         (b'{"code":"invalid","error":"Incorrect API key"}', "invalid", "Incorrect API key"),
-        (b'{"code":5,"error":{"message":"x"}}', None, None),
+        (b'{"code":5,"error":{"message":"x"}}', None, "x"),
         (b"<html>", None, None),
         (b"", None, None),
     ],

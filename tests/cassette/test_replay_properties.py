@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.tapes import BACKENDS, COMMITTED, Close, Entry, In, Out, Say, leaves, make_tape, message, perform, scripts_of
+from tests.tapes import BACKENDS, SHORT, Close, Entry, In, Out, Say, leaves, make_tape, message, perform, scripts_of
 from xai_realtime.cassette._json import is_equal
 from xai_realtime.cassette.importing import import_capture
 from xai_realtime.cassette.matching import MatchPolicy
@@ -131,7 +131,7 @@ async def survivors(tape: Cassette) -> tuple[int, list[str]]:
 
 @pytest.mark.behaviour("replay-every-outgoing-frame-counts")
 @BACKENDS
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
 def test_replay_fails_with_path_and_line_when_any_outgoing_frame_of_a_committed_tape_is_changed(
     path: Path, backend: Any
 ) -> None:

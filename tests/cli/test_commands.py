@@ -323,13 +323,13 @@ def test_generate_prints_and_writes_one_spec_and_finds_it_stale(tmp_path: Path, 
 
 @pytest.mark.behaviour("cli-demo")
 def test_demo_shows_the_taped_call_and_says_that_it_is_derived() -> None:
-    result = run("demo")
+    result = run("demo", "--tape")
     assert result.exit_code == 0, result.stderr
     assert "The tape is derived from a recording of a real call" in result.stdout
     assert 'calls look_up_tide(city="Porto")' in result.stdout
     assert "usage: " in result.stdout
     assert "examples/replay_a_call.py" in result.stdout
-    told = report("demo", "--json")
+    told = report("demo", "--tape", "--json")
     told.pop("wall_ms")
     played = report("replay", TOOL_CALL, "--json")
     played.pop("wall_ms")
@@ -351,7 +351,7 @@ def test_demo_says_that_its_tape_is_missing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(reports, "DEMO", "gone.jsonl")
     with pytest.raises(ConfigurationError, match=r"gone\.jsonl, did not come"), reports.demo_tape():
         pass
-    assert run("demo").exit_code == 2
+    assert run("demo", "--tape").exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["demo", "replay", "show", "check", "import", "generate"])

@@ -57,7 +57,7 @@ def test_process_prints_one_json_object_for_a_replay_on_each_backend(backend: st
 
 @pytest.mark.behaviour("cli-plain-pipe")
 def test_process_writes_no_escape_codes_into_a_pipe() -> None:
-    done = run("-m", "xai_realtime", "demo", TERM="xterm-256color", FORCE_COLOR="1", GITHUB_ACTIONS="true")
+    done = run("-m", "xai_realtime", "demo", "--tape", TERM="xterm-256color", FORCE_COLOR="1", GITHUB_ACTIONS="true")
     assert done.returncode == 0
     assert b"\x1b" not in done.stdout + done.stderr
     assert "PCM 24 kHz · turns by server_vad" in done.stdout.decode("utf-8")
@@ -65,7 +65,7 @@ def test_process_writes_no_escape_codes_into_a_pipe() -> None:
 
 @pytest.mark.behaviour("cli-unicode-safe")
 def test_process_writes_ascii_when_its_output_can_hold_nothing_else() -> None:
-    done = run("-m", "xai_realtime", "demo", PYTHONIOENCODING="ascii")
+    done = run("-m", "xai_realtime", "demo", "--tape", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"PCM 24 kHz - turns by server_vad" in done.stdout
 
@@ -96,7 +96,7 @@ def test_process_exits_with_2_and_a_sentence_when_there_is_no_such_file() -> Non
 @pytest.mark.parametrize("hidden", [("typer",), ("rich", "typer")])
 @pytest.mark.behaviour("cli-missing-extra")
 def test_command_says_how_to_get_its_extra_when_that_is_missing(hidden: tuple[str, ...]) -> None:
-    done = run("-c", HIDE.format(hidden=set(hidden), arguments=["demo"]))
+    done = run("-c", HIDE.format(hidden=set(hidden), arguments=["demo", "--tape"]))
     assert (done.returncode, done.stdout) == (2, b"")
     errors = done.stderr.decode()
     assert 'pip install "xai-realtime[cli]"' in errors

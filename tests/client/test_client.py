@@ -367,3 +367,15 @@ async def test_client_plays_a_tape_without_a_key_and_checks_that_it_was_used_up(
 
 def test_client_without_a_transport_takes_the_web_socket() -> None:
     assert type(AsyncClient().transport).__name__ == "WebSocketTransport"
+
+
+@pytest.mark.anyio
+async def test_query_keeps_what_no_argument_names() -> None:
+    seen: list[str] = []
+    transport, server = memory_pair()
+    with anyio.fail_after(5):
+        async with AsyncClient(transport=transport) as client:
+            async with client.realtime.connect(query={"call_id": "c-1", "reasoning.effort": "none", "x": "y"}):
+                request, _ = await server.accept()
+                seen.append(request.url)
+    assert seen == ["wss://api.x.ai/v1/realtime?call_id=c-1&reasoning.effort=none&x=y"]

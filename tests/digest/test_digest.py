@@ -12,7 +12,7 @@ from typing import Any
 import pybase64
 import pytest
 
-from tests.tapes import COMMITTED, In, audio_delta, leaves, make_tape
+from tests.tapes import COMMITTED, SHORT, In, audio_delta, leaves, make_tape
 from xai_realtime.cassette.tape import Cassette, load_cassette
 from xai_realtime.codec import realtime_codec
 from xai_realtime.digest import digest
@@ -109,7 +109,7 @@ def telling_changes(connections: list[Events]) -> Iterator[tuple[str, list[Event
         for kind in ("response.output_audio.delta", "response.output_audio_transcript.delta"):
             places = [index for index, event in enumerate(events) if event["type"] == kind]
             for one, two in itertools.pairwise(places):
-                if events[one]["delta"] == events[two]["delta"]:
+                if events[one]["delta"] == events[two]["delta"] or events[one]["item_id"] != events[two]["item_id"]:
                     continue
                 swapped = [*events]
                 swapped[one], swapped[two] = events[two], events[one]
@@ -121,14 +121,20 @@ def swapped_items(connections: list[Events], at: int) -> Iterator[tuple[str, lis
     events = connections[at]
     places = [index for index, event in enumerate(events) if event["type"] == "conversation.item.added"]
     for one, two in itertools.pairwise(places):
+        if without_ids(events[one]["item"]) == without_ids(events[two]["item"]):
+            continue
         swapped = [*events]
         for here, there in ((one, two), (two, one)):
             swapped[here] = {**events[here], "item": {**events[there]["item"], "id": events[here]["item"]["id"]}}
         yield f"items {one} and {two} swapped", [*connections[:at], swapped, *connections[at + 1 :]]
 
 
+def without_ids(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in ("id", "call_id")}
+
+
 @TELLS
-@TAPES
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
 def test_digest_changes_with_any_character_number_byte_or_swap(path: Path) -> None:
     connections = events_of(load_cassette(path))
     was = digest_of(connections)

@@ -22,6 +22,7 @@ ROOMS: dict[str, int] = {
     "errors": 0,
     "frames": 0,
     "timemark": 0,
+    "vad": 0,
     "events": 1,
     "codec": 2,
     "digest": 2,
@@ -42,6 +43,7 @@ ROOMS: dict[str, int] = {
     "generate": 7,
     "inspector": 7,
     "player": 7,
+    "proxy": 7,
     "pytest_plugin": 7,
     "virtual_time": 7,
 }
@@ -78,16 +80,18 @@ OUTSIDE: dict[int, frozenset[str]] = {
 """Third-party packages by room; room 7 may import what its extra installs."""
 
 OUTSIDE_OF_MODULES: dict[str, frozenset[str]] = {
-    f"{PACKAGE}.audible": frozenset({"numpy"}),
+    f"{PACKAGE}.audible*": frozenset({"numpy"}),
+    f"{PACKAGE}.vad": frozenset({"numpy"}),
     f"{PACKAGE}.audio": frozenset({"numpy", "soxr"}),
     f"{PACKAGE}.cassette.importing.*": frozenset({"yaml"}),
     f"{PACKAGE}.transport.websocket*": frozenset({"trio", "websockets"}),
     f"{PACKAGE}.transport._websocket*": frozenset({"trio", "websockets"}),
     f"{PACKAGE}.transport.*": frozenset({"httpx2"}),
+    f"{PACKAGE}.transport.httpx_adapter": frozenset({"httpx"}),
     f"{PACKAGE}.timemark": frozenset({"trio"}),
 }
 
-LAZY = frozenset({"httpx2", "numpy", "soxr", "trio", "websockets", "yaml"})
+LAZY = frozenset({"httpx", "httpx2", "numpy", "soxr", "trio", "websockets", "yaml"})
 """In rooms 0 to 6 these are imported inside functions (or for types alone), so that importing stays quick."""
 
 EAGER = frozenset(f"{PACKAGE}.transport._websocket_{part}" for part in ("asyncio", "line", "trio"))

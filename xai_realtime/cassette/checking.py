@@ -13,6 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from xai_realtime.cassette._http_body import Piece, TextBody, body_kind, changed_unit, rewritten
+from xai_realtime.cassette._http_records import clean_bytes
 from xai_realtime.cassette._json import Json, is_equal
 from xai_realtime.cassette.ids import IdNames, is_canonical
 from xai_realtime.cassette.media import MediaReader
@@ -30,7 +32,7 @@ from xai_realtime.cassette.records import (
     Record,
 )
 from xai_realtime.cassette.redaction import Redactor
-from xai_realtime.cassette.tape import Cassette, load_cassette, media_folder
+from xai_realtime.cassette.tape import Cassette, TapedExchange, load_cassette, media_folder
 from xai_realtime.codec import realtime_codec
 from xai_realtime.defaults import AUDIO_RATE_HZ
 from xai_realtime.errors import AudioDecodeError, CassetteFormatError
@@ -264,6 +266,24 @@ def _redaction(cassette: Cassette, redactor: Redactor) -> Iterator[Finding]:
     for record in cassette.records:
         if not _is_redacted(cassette, record, redactor):
             yield Finding("redaction", f"a record {record.kind!r} would be redacted further", record.line)
+    for exchange in cassette.exchanges.values():
+        if _body_kind(exchange) in ("lines", "whole") and not _is_body_redacted(cassette, exchange, redactor):
+            yield Finding("redaction", "the body of an answer would be redacted further", exchange.chunks[0].line)
+
+
+def _body_kind(exchange: TapedExchange) -> str:
+    return "binary" if exchange.response is None else body_kind(exchange.response.headers)
+
+
+def _is_body_redacted(cassette: Cassette, exchange: TapedExchange, redactor: Redactor) -> bool:
+    def redacted(unit: bytes) -> bytes:
+        return changed_unit(unit, redactor.json, lambda data: clean_bytes(redactor, data))
+
+    try:
+        pieces = [cassette.piece(chunk) for chunk in exchange.chunks]
+    except CassetteFormatError:
+        return True
+    return b"".join(rewritten(pieces, by_line=_body_kind(exchange) == "lines", change=redacted)) == b"".join(pieces)
 
 
 def _is_redacted(cassette: Cassette, record: Record, redactor: Redactor) -> bool:
@@ -305,6 +325,7 @@ def _kept(headers: Mapping[str, str], redactor: Redactor) -> bool:
 def _ids(cassette: Cassette, report: CheckReport) -> None:
     """Naming the ids of the whole tape again changes nothing, unless they were kept on purpose."""
     names = IdNames()
+    bodies = _bodies(cassette, names)
     lines: dict[str, int] = {}
     for record in cassette.records:
         known = set(names.names)
@@ -313,8 +334,17 @@ def _ids(cassette: Cassette, report: CheckReport) -> None:
         elif isinstance(record, OpenRecord):
             names.canonical_url(record.url or "")
             names.canonical(record.body)
-        elif isinstance(record, CloseRecord):
+        elif isinstance(record, CloseRecord | HttpDoneRecord):
             names.canonical_text(record.reason)
+        elif isinstance(record, HttpRequestRecord):
+            names.canonical_url(record.url)
+            names.canonical(dict(record.headers))
+            names.canonical(record.body)
+        elif isinstance(record, HttpResponseRecord):
+            names.canonical(dict(record.headers))
+        elif isinstance(record, HttpChunkRecord) and record.line in bodies:
+            body, piece = bodies[record.line]
+            body.take(piece)
         lines |= dict.fromkeys(names.names.keys() - known, record.line)
     changed = [value for value, name in names.names.items() if value != name]
     if changed and not any(is_canonical(value) for value in names.names):
@@ -324,6 +354,24 @@ def _ids(cassette: Cassette, report: CheckReport) -> None:
         report.findings.append(
             Finding("ids", f"{len(changed)} ids would be renamed, the first to {names.names[first]}", lines[first])
         )
+
+
+def _bodies(cassette: Cassette, names: IdNames) -> dict[int, tuple[TextBody, Piece]]:
+    """The pieces of answers that are text, by line; taking one names the ids of its body."""
+
+    def named(unit: bytes) -> bytes:
+        return changed_unit(unit, names.canonical, bytes)
+
+    found: dict[int, tuple[TextBody, Piece]] = {}
+    for exchange in cassette.exchanges.values():
+        kind = _body_kind(exchange)
+        if kind in ("lines", "whole"):
+            body = TextBody(by_line=kind == "lines", change=named)
+            for chunk in exchange.chunks:
+                if chunk.media is None:
+                    found[chunk.line] = (body, body.feed(cassette.piece(chunk)))
+            body.finish()
+    return found
 
 
 def _secrets(cassette: Cassette, redactor: Redactor) -> Iterator[Finding]:

@@ -201,14 +201,22 @@ def _bind_event_id(recorded: Json, live: Json, context: _Context) -> None:
 
 
 def same_address(recorded: str, live: str, binding: IdBinding) -> tuple[bool, dict[str, str]]:
-    """Do two addresses ask for the same? Path and query count, the host does not; ids are bound."""
+    """Do two addresses ask for the same? Path and query count, the host does not; ids in both are bound."""
     left, right = urlsplit(recorded), urlsplit(live)
-    if left.path.rstrip("/") != right.path.rstrip("/"):
+    pending: dict[str, str] = {}
+    steps, live_steps = left.path.rstrip("/").split("/"), right.path.rstrip("/").split("/")
+    if len(steps) != len(live_steps):
         return False, {}
+    for expected, actual in zip(steps, live_steps, strict=True):
+        if looks_minted("id", expected):
+            if not binding.allows(expected, actual, pending):
+                return False, {}
+            pending[expected] = actual
+        elif expected != actual:
+            return False, {}
     ours, theirs = (sorted(parse_qsl(part.query, keep_blank_values=True)) for part in (left, right))
     if [key for key, _ in ours] != [key for key, _ in theirs]:
         return False, {}
-    pending: dict[str, str] = {}
     for (key, expected), (_, actual) in zip(ours, theirs, strict=True):
         if id_kind(key, None) is not None:
             if not binding.allows(expected, actual, pending):

@@ -17,7 +17,7 @@ import pybase64
 from xai_realtime.cassette._json import Json
 from xai_realtime.cassette.records import MediaRef, media_ref
 
-__all__ = ["MediaReader", "MediaWriter", "audio_in", "audio_out", "split_path"]
+__all__ = ["REFERENCE", "MediaReader", "MediaWriter", "audio_in", "audio_out", "split_path"]
 
 WAV_HEADER_BYTES: Final = 44
 MAX_MEDIA_BYTES: Final = 1024 * 1024 * 1024

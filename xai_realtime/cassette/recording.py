@@ -1,4 +1,4 @@
-"""A Transport that writes a tape of any Transport. In: channels and frames. Out: the same, and a tape.
+"""A Transport that writes a tape of any Transport. In: channels, frames, HTTP. Out: the same, and a tape.
 
 Imports: rooms 0-2, anyio.
 """
@@ -6,7 +6,7 @@ Imports: rooms 0-2, anyio.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ import anyio
 
 from xai_realtime._version import __version__
 from xai_realtime.cassette._channel import TapeEndedError
+from xai_realtime.cassette._http_recording import HttpTaping, readable
 from xai_realtime.cassette.ids import IdNames
 from xai_realtime.cassette.records import ORIGINS, SERVICES, Header
 from xai_realtime.cassette.redaction import Redactor, Rule
@@ -29,10 +30,11 @@ from xai_realtime.errors import (
     HandshakeError,
     LocalProtocolError,
     MessageTooLargeError,
+    TransportError,
 )
 from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
-from xai_realtime.transport.base import Channel, ChannelRequest, Transport
+from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
 
 __all__ = ["RecordingTransport", "record"]
 
@@ -116,6 +118,34 @@ class RecordingTransport(Transport):
                     body=refusal.body,
                 )
             raise
+
+    def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send a request through the inner transport and write down what happens.
+
+        It is asked for without compression, so that secrets in the answer can be seen and taken out.
+        """
+        return self._request(request)
+
+    @asynccontextmanager
+    async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
+        writer = self._open_writer()
+        self._redactor.learn(request.headers, request.url)
+        exchange = self._transport.request(readable(request))
+        self._opened += 1
+        taping = HttpTaping(self._opened, writer, self._now_ms)
+        taping.ask(request)
+        try:
+            response = await exchange.__aenter__()
+        except TransportError as error:
+            taping.fail(error)
+            raise
+        except BaseException:
+            taping.leave()
+            raise
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(exchange)
+            stack.callback(taping.leave)
+            yield taping.answer(response)
 
     def _open_writer(self) -> CassetteWriter:
         if self._writer is None:

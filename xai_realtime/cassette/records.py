@@ -29,6 +29,7 @@ __all__ = [
     "MediaRef",
     "OpenRecord",
     "Record",
+    "media_ref",
     "record_from_json",
     "record_to_json",
 ]
@@ -130,7 +131,7 @@ class CloseRecord:
 
 @dataclass(slots=True)
 class HttpRequestRecord:
-    """An HTTP request on the tape."""
+    """An HTTP request. `body` is a JSON object or list, a text, `{"$media": ...}` for bytes, None for no body."""
 
     kind: ClassVar[str] = "request"
     conn: int
@@ -156,7 +157,7 @@ class HttpResponseRecord:
 
 @dataclass(slots=True)
 class HttpChunkRecord:
-    """A piece of an HTTP body as it came."""
+    """A piece of an HTTP body as it came: `text`, or `media` when it is none."""
 
     kind: ClassVar[str] = "chunk"
     conn: int
@@ -168,13 +169,19 @@ class HttpChunkRecord:
 
 @dataclass(slots=True)
 class HttpDoneRecord:
-    """The end of an HTTP answer; `error` when it failed."""
+    """The end of an HTTP answer.
+
+    `error` is None for a whole answer, `connect`, `timeout` or `broken` for one that failed, `client` for one
+    that the client left before its end, `unkept` when its rest is not on the tape; `reason` says more (of a
+    `timeout` it is the phase).
+    """
 
     kind: ClassVar[str] = "done"
     conn: int
     at_ms: float
     error: str | None = None
     line: int = 0
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -253,7 +260,7 @@ _FIELDS: Final[Mapping[type, Mapping[str, tuple[type, ...]]]] = {
         "body": (object,),
     },
     HttpResponseRecord: {"conn": (int,), "at_ms": _NUMBER, "status": (int,), "headers": (dict,)},
-    HttpDoneRecord: {"conn": (int,), "at_ms": _NUMBER, "error": (str, type(None))},
+    HttpDoneRecord: {"conn": (int,), "at_ms": _NUMBER, "error": (str, type(None)), "reason": (str,)},
     MarkRecord: {"at_ms": _NUMBER, "label": (str,)},
     EndRecord: {"complete": (bool,), "model": (str, type(None)), "counts": (dict,), "media": (dict,)},
 }

@@ -1,7 +1,7 @@
 """A tape as a Transport. In: what the client sends. Out: the recorded answers, in their order and time.
 
 The rules: an inbound frame is released once everything recorded before it was sent; what is sent must agree with the
-tape; at the end nothing may be left. Imports: rooms 0-2, anyio.
+tape; at the end nothing may be left. HTTP requests likewise. Imports: rooms 0-2, anyio.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
 from xai_realtime.cassette._channel import Left, ReplayChannel, TapeClock
+from xai_realtime.cassette._http_replay import ReplayExchanges
 from xai_realtime.cassette._json import dump_json
 from xai_realtime.cassette.matching import IdBinding, IdMode, MatchPolicy, same_address
 from xai_realtime.cassette.records import Header, OpenRecord
@@ -26,7 +27,8 @@ from xai_realtime.errors import (
     ReplayIncompleteError,
     ReplayMismatchError,
 )
-from xai_realtime.transport.base import Channel, ChannelRequest, Transport
+from xai_realtime.transport._http_errors import parse_error_body
+from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
 
 __all__ = ["Clock", "ReplayReport", "ReplayTransport", "replay"]
 
@@ -36,7 +38,7 @@ CLOCKS: Final = ("instant", "real", "virtual")
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a replay used of its tape: frame counts, and the lines of sends that had to wait for their turn."""
+    """What a replay used of its tape: frame counts, the lines of sends that had to wait for their turn, requests."""
 
     connections: int
     received: int
@@ -44,6 +46,7 @@ class ReplayReport:
     unread: tuple[str, ...]
     unsent: tuple[str, ...]
     waited: tuple[int, ...]
+    requests: int = 0
 
 
 class ReplayTransport(Transport):
@@ -81,6 +84,7 @@ class ReplayTransport(Transport):
         self._binding = IdBinding(ids)
         self._waiting: list[TapedConnection] = list(cassette.connections.values())
         self._channels: list[ReplayChannel] = []
+        self._exchanges = ReplayExchanges(cassette, self._clock, policy, self._binding, redactor)
         self._refused = 0
 
     @property
@@ -111,6 +115,17 @@ class ReplayTransport(Transport):
             yield channel
         finally:
             await channel.aclose()
+
+    def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Give the recorded answer to the request: by method, path, query and body, its pieces at their times.
+
+        Raises ReplayMismatchError when the tape has no such request here, and what the recording ran into.
+        """
+        return self._request(request)
+
+    @asynccontextmanager
+    async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
+        yield await self._exchanges.take(request).answer()
 
     def _take(self, request: ChannelRequest) -> TapedConnection:
         path = str(self.cassette.path)
@@ -144,10 +159,11 @@ class ReplayTransport(Transport):
             unread=tuple(map(str, unread)),
             unsent=tuple(map(str, unsent)),
             waited=tuple(line for channel in self._channels for line in channel.waited),
+            requests=len(self._exchanges.taken),
         )
 
     def check_used_up(self) -> None:
-        """Raise ReplayIncompleteError when frames of the tape are left unread or unsent."""
+        """Raise ReplayIncompleteError when frames or requests of the tape are left unread or unsent."""
         unread, unsent = self._left()
         if unread or unsent:
             raise ReplayIncompleteError(
@@ -167,7 +183,7 @@ class ReplayTransport(Transport):
             unsent.append(Left(f"the handshake of connection {taped.conn}", taped.open.line))
             for record in taped.frames:
                 (unread if record.direction == "in" else unsent).append(Left(record.type, record.line))
-        return unread, unsent
+        return unread + self._exchanges.unread(), unsent + self._exchanges.unsent()
 
     async def __aexit__(
         self,
@@ -218,13 +234,13 @@ def replay(
 
 def _refusal(record: OpenRecord) -> HandshakeError:
     body = record.body
-    is_object = isinstance(body, dict)
-    code, message = (body.get("code"), body.get("error")) if is_object else (None, None)
+    data = b"" if body is None else body.encode() if isinstance(body, str) else dump_json(body)
+    code, message = parse_error_body(data)
     return HandshakeError(
         "the tape holds a refused handshake",
         status=record.status,
         headers=record.headers,
-        body=b"" if body is None else body.encode() if isinstance(body, str) else dump_json(body),
-        code=code if isinstance(code, str) else None,
-        message=message if isinstance(message, str) else None,
+        body=data,
+        code=code,
+        message=message,
     )

@@ -1,4 +1,7 @@
-"""A tape that was loaded. In: a path. Out: a Cassette: header, records, connections, frames. Imports: rooms 0-2."""
+"""A tape that was loaded. In: a path. Out: a Cassette: header, records, connections, frames, HTTP exchanges.
+
+Imports: rooms 0-2.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from xai_realtime.cassette._json import Json, dump_json, parse_json
-from xai_realtime.cassette.media import MediaReader, audio_in
+from xai_realtime.cassette.media import REFERENCE, MediaReader, audio_in
 from xai_realtime.cassette.records import (
     CASSETTE_VERSION,
     MEDIA,
@@ -21,14 +24,18 @@ from xai_realtime.cassette.records import (
     FrameRecord,
     Header,
     HttpChunkRecord,
+    HttpDoneRecord,
+    HttpRequestRecord,
+    HttpResponseRecord,
     OpenRecord,
     Record,
+    media_ref,
     record_from_json,
 )
 from xai_realtime.errors import CassetteFormatError
 from xai_realtime.frames import Frame
 
-__all__ = ["Cassette", "TapedConnection", "load_cassette", "media_folder"]
+__all__ = ["Cassette", "TapedConnection", "TapedExchange", "load_cassette", "media_folder"]
 
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 MAX_TAPE_BYTES: Final = 1024 * 1024 * 1024
@@ -45,12 +52,26 @@ class TapedConnection:
     close: CloseRecord | None = None
 
 
+@dataclass(slots=True)
+class TapedExchange:
+    """One HTTP exchange of the tape: the request, the head of its answer, the body in pieces, its end.
+
+    `response` is None when no answer came, `done` when the recording was cut short.
+    """
+
+    conn: int
+    request: HttpRequestRecord
+    response: HttpResponseRecord | None = None
+    chunks: list[HttpChunkRecord] = field(default_factory=list)
+    done: HttpDoneRecord | None = None
+
+
 class Cassette:
     """A loaded tape.
 
     `path` is the file, `header` and `end` its first and last record (`end` is None for what a killed
     process left), `records` everything between, `connections` the sockets by number in the order they
-    were opened, `complete` whether the recording came to its end.
+    were opened, `exchanges` the HTTP requests likewise, `complete` whether the recording came to its end.
     """
 
     def __init__(
@@ -62,6 +83,7 @@ class Cassette:
         self.end = end
         self._reader = reader
         self.connections = _connections(path, records)
+        self.exchanges = _exchanges(path, records, self.connections)
 
     @property
     def complete(self) -> bool:
@@ -94,6 +116,20 @@ class Cassette:
             raise CassetteFormatError("this record has no media", path=str(self.path), line=record.line)
         try:
             return self._reader.load(record.media)
+        except (ValueError, OSError) as error:
+            raise self._damaged(error, record.line) from None
+
+    def piece(self, record: HttpChunkRecord) -> bytes:
+        """The bytes of a piece of an HTTP body. Raises CassetteFormatError."""
+        return self.media(record) if record.media is not None else (record.text or "").encode("utf-8", "surrogatepass")
+
+    def request_body(self, record: HttpRequestRecord) -> Json | bytes:
+        """The body of a request: a JSON object or list, a text, bytes, None for none. Raises CassetteFormatError."""
+        body = record.body
+        try:
+            if isinstance(body, dict) and body.keys() == {REFERENCE}:
+                return self._reader.load(media_ref(body[REFERENCE]))
+            return audio_in(body, self._reader.load)
         except (ValueError, OSError) as error:
             raise self._damaged(error, record.line) from None
 
@@ -222,4 +258,30 @@ def _connections(path: Path, records: list[Record]) -> dict[int, TapedConnection
                 connection.close = record
             else:
                 connection.frames.append(record)
+    return found
+
+
+def _exchanges(path: Path, records: list[Record], connections: dict[int, TapedConnection]) -> dict[int, TapedExchange]:
+    found: dict[int, TapedExchange] = {}
+    for record in records:
+        if isinstance(record, HttpRequestRecord):
+            if record.conn in found or record.conn in connections:
+                reason = f"connection {record.conn} is opened twice"
+                raise CassetteFormatError(reason, path=str(path), line=record.line)
+            found[record.conn] = TapedExchange(record.conn, record)
+        elif isinstance(record, HttpResponseRecord | HttpChunkRecord | HttpDoneRecord):
+            exchange = found.get(record.conn)
+            if exchange is None or exchange.done is not None:
+                state = "not open" if exchange is None else "over"
+                reason = f"the exchange {record.conn} is {state} here"
+                raise CassetteFormatError(reason, path=str(path), line=record.line)
+            if isinstance(record, HttpDoneRecord):
+                exchange.done = record
+            elif isinstance(record, HttpResponseRecord) is (exchange.response is not None):
+                reason = f"the answer of exchange {record.conn} has two heads, or a body before its head"
+                raise CassetteFormatError(reason, path=str(path), line=record.line)
+            elif isinstance(record, HttpResponseRecord):
+                exchange.response = record
+            else:
+                exchange.chunks.append(record)
     return found

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from xai_realtime.cassette._http_records import HttpRecords
 from xai_realtime.cassette._json import Json, dump_json, parse_exact, parse_json
 from xai_realtime.cassette.ids import IdNames
 from xai_realtime.cassette.media import MediaWriter, PathSteps, audio_out, split_path
@@ -33,6 +36,7 @@ from xai_realtime.defaults import AUDIO_RATE_HZ
 from xai_realtime.errors import CassetteFormatError, RedactionError
 from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
+from xai_realtime.transport.base import HttpRequest
 
 __all__ = ["CassetteWriter"]
 
@@ -47,7 +51,8 @@ class CassetteWriter:
     """Writes one tape.
 
     `path` ends in `.jsonl`. `redactor` and `names` belong to this tape alone; `names=None` keeps ids as
-    they are. Times are milliseconds from the first record, kept to the microsecond.
+    they are. Times are milliseconds from the first record, kept to the microsecond. What follows a piece of
+    an HTTP body that cannot be redacted yet waits for it in memory.
     """
 
     def __init__(self, path: Path, header: Header, redactor: Redactor, names: IdNames | None) -> None:
@@ -65,6 +70,8 @@ class CassetteWriter:
         self._counts: dict[str, int] = {}
         self._rates: dict[tuple[int, str], int | None] = {}
         self._model: str | None = None
+        self._http = HttpRecords(redactor, names, self._media)
+        self._held: deque[tuple[Callable[[], bool] | None, Callable[[], None]]] = deque()
         self._put(header)
 
     def open(
@@ -79,7 +86,19 @@ class CassetteWriter:
         body: bytes = b"",
     ) -> None:
         """A handshake, also a refused one (`status`, `body`)."""
-        clean_url = None if url is None else self._named_url(self._redactor.url(_without_own_host(url)))
+        self._in_turn(partial(self._open, conn, at_ms, url, subprotocol, status, headers, body))
+
+    def _open(
+        self,
+        conn: int,
+        at_ms: float,
+        url: str | None,
+        subprotocol: str | None,
+        status: int,
+        headers: Mapping[str, str] | None,
+        body: bytes,
+    ) -> None:
+        clean_url = None if url is None else self._clean_url(url)
         clean_body: Json = None
         if body:
             is_json, value = parse_exact(body)
@@ -93,6 +112,12 @@ class CassetteWriter:
 
     def frame(self, conn: int, at_ms: float, direction: Literal["in", "out"], frame: Frame) -> None:
         """One message."""
+        if self._held:
+            self._in_turn(partial(self._frame, conn, at_ms, direction, frame))
+        else:
+            self._frame(conn, at_ms, direction, frame)
+
+    def _frame(self, conn: int, at_ms: float, direction: Literal["in", "out"], frame: Frame) -> None:
         at_ms = _ms(at_ms)
         if not frame.is_text:
             reference = self._media.append(
@@ -127,12 +152,42 @@ class CassetteWriter:
         clean: bool,
     ) -> None:
         """The end of a connection."""
-        reason = self._named_text(self._redactor.text(reason))
-        self._put(CloseRecord(conn, _ms(at_ms), by, code, reason, clean))
+
+        def write() -> None:
+            text = self._named_text(self._redactor.text(reason))
+            self._put(CloseRecord(conn, _ms(at_ms), by, code, text, clean))
+
+        self._in_turn(write)
+
+    def request(self, conn: int, at_ms: float, request: HttpRequest) -> None:
+        """An HTTP request."""
+        self._in_turn(lambda: self._put(self._http.request(conn, _ms(at_ms), self._clean_url(request.url), request)))
+
+    def response(self, conn: int, at_ms: float, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """The head of an HTTP answer."""
+        headers = tuple(headers)
+        self._http.begin_body(conn, headers)
+        self._in_turn(lambda: self._put(self._http.response(conn, _ms(at_ms), status, headers)))
+
+    def chunk(self, conn: int, at_ms: float, data: bytes) -> None:
+        """A piece of an HTTP body, as it came."""
+        pending = self._http.piece(conn, data)
+
+        def write() -> None:
+            record = self._http.chunk(_ms(at_ms), pending)
+            if record is not None:
+                self._put(record)
+
+        self._in_turn(write, pending.is_ready)
+
+    def done(self, conn: int, at_ms: float, error: str | None = None, reason: str = "") -> None:
+        """The end of an HTTP answer; `error` and `reason` as the record has them."""
+        self._http.finish(conn)
+        self._in_turn(lambda: self._put(self._http.done(conn, _ms(at_ms), error, reason)))
 
     def mark(self, at_ms: float, label: str) -> None:
         """A named moment."""
-        self._put(MarkRecord(_ms(at_ms), self._redactor.text(label)))
+        self._in_turn(lambda: self._put(MarkRecord(_ms(at_ms), self._redactor.text(label))))
 
     def finish(self, *, complete: bool = True) -> Path:
         """Write the end, scan the whole once more, put it in place and give its path.
@@ -140,6 +195,7 @@ class CassetteWriter:
         An incomplete tape is put beside the name, as `NAME.failed.jsonl`, so that it replaces no good one.
         Raises RedactionError when the scan finds a secret; the `.partial` file then stays where it is.
         """
+        self._write_held()
         self._put(EndRecord(complete, self._model, dict(self._counts), self._media.finish()))
         self._file.close()
         self._scan()
@@ -154,8 +210,24 @@ class CassetteWriter:
     def abandon(self) -> None:
         """Leave what is written as a `.partial` tape, closed."""
         if not self._file.closed:
+            self._write_held()
             self._media.finish()
             self._file.close()
+
+    def _in_turn(self, write: Callable[[], None], is_ready: Callable[[], bool] | None = None) -> None:
+        """Write when all that came before is written: names and file offsets follow the order of the tape."""
+        self._held.append((is_ready, write))
+        while self._held:
+            is_ready, write = self._held[0]
+            if is_ready is not None and not is_ready():
+                return
+            self._held.popleft()
+            write()
+
+    def _write_held(self) -> None:
+        self._http.finish()
+        while self._held:
+            self._held.popleft()[1]()
 
     def _put(self, record: Record | Header) -> None:
         if not isinstance(record, Header | EndRecord):
@@ -171,7 +243,8 @@ class CassetteWriter:
     def _named_text(self, text: str) -> str:
         return text if self._names is None else self._names.canonical_text(text)
 
-    def _named_url(self, url: str) -> str:
+    def _clean_url(self, url: str) -> str:
+        url = self._redactor.url(_without_own_host(url))
         return url if self._names is None else self._names.canonical_url(url)
 
     def _aside(self, conn: int, direction: str, value: Json) -> Json:

@@ -12,7 +12,7 @@ import typer
 
 from xai_realtime._version import __version__
 from xai_realtime.cassette.tape import Cassette, load_cassette
-from xai_realtime.cli import reports
+from xai_realtime.cli import calls, emulating, recording, reports
 from xai_realtime.cli.playing import play_tape
 from xai_realtime.cli.screen import Screen
 from xai_realtime.errors import RedactionError, ReplayError, ReplayIncompleteError, XaiRealtimeError
@@ -79,13 +79,25 @@ def main(
     """Record, replay and read conversations with Grok. Nothing here needs a key or a network."""
 
 
-@app.command("demo", short_help="Show a whole voice call from a tape.")
-def demo(as_json: Json = False) -> None:
-    """Show a whole voice call: a question, a spoken answer, a function call and its result.
+@app.command("demo", short_help="Hold a whole voice call and show it.")
+def demo(
+    from_tape: Annotated[
+        bool, typer.Option("--tape", help="Play the call from a tape instead; it is over at once.")
+    ] = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep the recording here, NAME.jsonl.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a whole voice call: a question, a function call, a spoken answer that is interrupted, a last word.
 
-    It is played from a tape through the typed client, without a key and without a network.
+    The other side is the emulator, over a real socket on this machine: no key, no network. The call is recorded, the
+    recording replayed in virtual time, and the two compared.
     """
     screen = Screen()
+    if not from_tape:
+        with _mistakes(screen):
+            if not calls.hold_and_show(screen, keep, as_json=as_json):
+                raise typer.Exit(DISAGREES)
+        return
     with _mistakes(screen), reports.demo_tape() as path:
         cassette = load_cassette(path)
         if not as_json:
@@ -228,6 +240,10 @@ def generate(
                 typer.echo(line.removesuffix("\n"))
         if status:
             raise typer.Exit(status)
+
+
+app.command("emulate", short_help="Run a local stand-in for the service.")(emulating.emulate)
+app.command("record", short_help="Record any client through a proxy.")(recording.record)
 
 
 @contextmanager

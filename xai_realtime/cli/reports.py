@@ -81,8 +81,10 @@ def close_demo(screen: Screen) -> None:
     screen.say("The same from Python: examples/replay_a_call.py. In your own tests: docs/first-replay.md.")
 
 
-def print_playback(screen: Screen, playback: Playback, moments: Sequence[Moment], how: str) -> None:
-    """The conversation, and the figures of its playing."""
+def print_playback(
+    screen: Screen, playback: Playback, moments: Sequence[Moment], how: str, *more: tuple[str, str]
+) -> None:
+    """The conversation, and the figures of its playing, `more` of them behind."""
     print_moments(screen, playback.cassette, moments)
     report = playback.to_json()
     screen.say()
@@ -96,6 +98,7 @@ def print_playback(screen: Screen, playback: Playback, moments: Sequence[Moment]
             *_usage(report["usage"]),
             ("time", f"{playback.cassette.tape_ms / 1000:.3f} s of tape in {playback.wall_ms:.0f} ms ({how})"),
             ("digest", report["digest"]),
+            *more,
         ]
     )
 

@@ -19,7 +19,7 @@ from xai_realtime.cassette.redaction import Redactor
 from xai_realtime.cli.text import clean, plain
 from xai_realtime.cli.timeline import Row
 
-__all__ = ["Screen"]
+__all__ = ["UNBROKEN", "Screen"]
 
 WHO: Final[Mapping[str, str]] = {"You": "bold cyan", "Grok": "bold magenta", "tool": "bold yellow", "session": "dim"}
 WORDS: Final[Mapping[str, str]] = {

@@ -43,6 +43,11 @@ class Statements:
             self._versions[text] = None
             self._current = text
 
+    def cut(self, text: str) -> None:
+        """What is left of the text after a truncation, possibly nothing."""
+        self.state(text)
+        self._current = text
+
     @property
     def text(self) -> str:
         """The version that holds."""
@@ -177,7 +182,7 @@ class Conversation:
 
     def _item_truncated(self, event: wire.ConversationItemTruncated) -> None:
         if event.transcript is not None:
-            self._item(event.item_id, "assistant").part(event.content_index).state(event.transcript)
+            self._item(event.item_id, "assistant").part(event.content_index).cut(event.transcript)
 
     def _heard(
         self,

@@ -62,6 +62,8 @@ class AsyncioLine(ClientConnection):
         if self._last_call is not None:
             self._last_call.cancel()
         super().connection_lost(exc)
+        # When its last bytes left behind a close, asyncio's transport has forgotten its loop: aborting it would fail.
+        self.transport = GoneTransport()
 
     def _refuse_flood(self) -> None:
         if self.protocol.state is OPEN:
@@ -86,6 +88,23 @@ class AsyncioLine(ClientConnection):
 
     async def release(self) -> None:
         """Nothing stands around this line."""
+
+
+class GoneTransport(asyncio.Transport):
+    """Stands for a connection that is lost: there is nothing left to abort or to resume."""
+
+    def abort(self) -> None:
+        """Nothing."""
+
+    def is_closing(self) -> bool:
+        """It is over."""
+        return True
+
+    def pause_reading(self) -> None:
+        """Nothing."""
+
+    def resume_reading(self) -> None:
+        """Nothing."""
 
 
 class _Connect(connect):

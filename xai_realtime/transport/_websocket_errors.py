@@ -5,10 +5,8 @@ Imports: websockets (inside functions), rooms 0-2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from xai_realtime.defaults import MAX_ERROR_PAYLOAD_BYTES
 from xai_realtime.errors import (
@@ -23,7 +21,13 @@ from xai_realtime.errors import (
     RedirectRefusedError,
     TransportTimeoutError,
 )
-from xai_realtime.transport.base import ChannelRequest
+from xai_realtime.transport._http_errors import (
+    REDIRECTS,
+    Scrubber,
+    origin_of,
+    parse_error_body,
+    redirect_origin,
+)
 
 if TYPE_CHECKING:
     from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -32,95 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Scrubber", "closed_error", "open_error", "origin_of", "parse_error_body"]
 
-MAX_TEXT_CHARACTERS: Final = 1000
-MIN_SECRET_CHARACTERS: Final = 6
 NO_STATUS_CODE: Final = 1005
-SECRET_WORDS: Final = ("auth", "cookie", "key", "password", "secret", "signature", "token")
 NOT_KEPT: Final = frozenset({"location", "set-cookie", "sec-websocket-accept", "sec-websocket-protocol"})
-REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 HINTS: Final = {
     401: "no key arrived, or the server does not know it",
     403: "the key may not do this",
     404: "there is nothing at this address",
     429: "too many connections or requests",
 }
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of an address: what an error text may show of it."""
-    try:
-        parts = urlsplit(url)
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:
-        return "an unreadable address"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
-
-
-def is_secret_name(name: str) -> bool:
-    lowered = name.lower()
-    return any(word in lowered for word in SECRET_WORDS)
-
-
-class Scrubber:
-    """Takes the secrets of one request out of texts that a server wrote."""
-
-    __slots__ = ("_secrets",)
-
-    def __init__(self, request: ChannelRequest) -> None:
-        found: set[str] = set()
-        for name, value in request.headers.items():
-            if is_secret_name(name):
-                found |= {value, *value.split()[1:]}
-        for protocol in request.subprotocols:
-            found |= {protocol, protocol.partition(".")[2]}
-        query = urlsplit(request.url).query
-        for name, value in parse_qsl(query):
-            if is_secret_name(name):
-                found.add(value)
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            if is_secret_name(unquote(name)):
-                found.add(value)
-        kept = (secret for secret in found if len(secret) >= MIN_SECRET_CHARACTERS)
-        self._secrets = tuple(sorted(kept, key=len, reverse=True))
-
-    def text(self, text: str) -> str:
-        """The text with every secret replaced, at most `MAX_TEXT_CHARACTERS` of it."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[redacted]")
-        return text[:MAX_TEXT_CHARACTERS]
-
-    def data(self, data: bytes) -> bytes:
-        """The bytes with every secret replaced."""
-        for secret in self._secrets:
-            data = data.replace(secret.encode(), b"[redacted]")
-        return data
-
-
-def as_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def parse_error_body(body: bytes) -> tuple[str | None, str | None]:
-    """Code and message of a refusal's body.
-
-    Reads `{"code": "...", "error": "..."}` (xAI), `{"error": {"code", "message", "type"}}` (OpenAI),
-    `{"error": "..."}`, `{"message": "..."}` and plain text; a page of HTML has neither.
-    """
-    try:
-        parsed: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        text = " ".join(body.decode("utf-8", errors="replace").split())
-        return None, (text if text and not text.startswith(("<", "{", "[")) else None)
-    if isinstance(parsed, str):
-        return None, as_text(parsed)
-    if not isinstance(parsed, dict):
-        return None, None
-    inner = parsed.get("error")
-    if isinstance(inner, dict):
-        return as_text(inner.get("code")) or as_text(inner.get("type")), as_text(inner.get("message"))
-    return as_text(parsed.get("code")), as_text(inner) or as_text(parsed.get("message"))
 
 
 def refusal(error: InvalidStatus, url: str, scrub: Scrubber) -> HandshakeError:
@@ -146,13 +69,6 @@ def refusal(error: InvalidStatus, url: str, scrub: Scrubber) -> HandshakeError:
         code=scrub.text(code) if code else None,
         message=scrub.text(message) if message else None,
     )
-
-
-def redirect_origin(url: str, target: str) -> str:
-    try:
-        return origin_of(urljoin(url, target))
-    except ValueError:
-        return "an unreadable address"
 
 
 def describe(error: BaseException) -> str:

@@ -1,20 +1,21 @@
-"""The one seam: a Transport opens Channels, a Channel carries Frames.
+"""The one seam: a Transport opens Channels, a Channel carries Frames; a Transport carries HTTP exchanges too.
 
-In: a ChannelRequest and Frames. Out: Frames and errors of our own tree. Imports: rooms 0-2, anyio.
+In: requests and Frames. Out: Frames, answers and errors of our own tree. Imports: rooms 0-2, anyio.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from xai_realtime.errors import LocalProtocolError, RemoteProtocolError
 from xai_realtime.frames import Frame
 
-__all__ = ["Channel", "ChannelRequest", "Transport"]
+__all__ = ["Channel", "ChannelRequest", "HttpRequest", "HttpResponse", "Transport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,59 @@ class ChannelRequest:
     service: str = "realtime"
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request, its body whole.
+
+    `url` is the whole http or https address with its query. `headers` hold the Authorization too, and none
+    that belong to the line (Host, Content-Length, Transfer-Encoding, Connection). Neither they nor the body
+    appear in the repr.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+class HttpResponse:
+    """The answer to one HTTP request; `async for chunk in response` gives its body as it comes, once.
+
+    `status` is the HTTP status, `headers` are pairs of name and value as they came. Iterating raises
+    ConnectionBrokenError when the body is cut, TransportTimeoutError when it stalls. The answer is over
+    when the context of its request ends; nothing of it can be read afterwards.
+    """
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: tuple[tuple[str, str], ...], body: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, whatever the case of its name; several are joined by a comma, None is none."""
+        found = [value for key, value in self.headers if key.lower() == name.lower()]
+        return ", ".join(found) if found else None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body
+
+    async def read(self, max_bytes: int) -> bytes:
+        """What is left of the body. Raises RemoteProtocolError beyond `max_bytes`, and what iterating raises."""
+        chunks: list[bytes] = []
+        size_bytes = 0
+        async for chunk in self:
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                raise RemoteProtocolError(f"the body of an answer is over the limit of {max_bytes} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status}>"
 
 
 class Channel(ABC):
@@ -63,7 +117,7 @@ class Channel(ABC):
 
 
 class Transport(ABC):
-    """Opens channels. Passed to the client; as a context manager it checks and frees what it holds."""
+    """Opens channels and carries HTTP. Passed to the client; as a context manager it checks and frees what it holds."""
 
     needs_key: bool = True
     """False for a transport that reaches no service, so that the client asks for no API key."""
@@ -74,6 +128,15 @@ class Transport(ABC):
 
         Raises HandshakeError, ConnectError, TransportTimeoutError or, on a tape, a ReplayError.
         """
+
+    def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send one HTTP request; the answer lasts as long as the context.
+
+        Every answer is a value, also one that says no: nothing is judged, no redirect is followed. Raises
+        ConnectError, ConnectionBrokenError, TransportTimeoutError or, on a tape, a ReplayError, and
+        LocalProtocolError from a transport that carries no HTTP.
+        """
+        raise LocalProtocolError(f"{type(self).__name__} carries no HTTP, only sockets")
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from xai_realtime._version import __version__
 from xai_realtime.defaults import (
     CLOSE_TIMEOUT_S,
     MAX_MESSAGE_BYTES,
@@ -26,8 +23,20 @@ from xai_realtime.defaults import (
 from xai_realtime.errors import ConfigurationError, ConnectionClosedError, LocalProtocolError
 from xai_realtime.frames import Frame
 from xai_realtime.timemark import time_is_virtual
-from xai_realtime.transport._websocket_errors import Scrubber, closed_error, open_error, origin_of
-from xai_realtime.transport.base import Channel, ChannelRequest, Transport
+from xai_realtime.transport._http_errors import Scrubber, origin_of
+from xai_realtime.transport._settings import (
+    CONTROL,
+    OWN_HEADERS,
+    TOKEN,
+    USER_AGENT,
+    checked_address,
+    checked_proxy,
+    checked_ssl_context,
+    checked_user_agent,
+    seconds,
+)
+from xai_realtime.transport._websocket_errors import closed_error, open_error
+from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
 
 if TYPE_CHECKING:
     from xai_realtime.transport._websocket_line import Line
@@ -36,18 +45,16 @@ __all__ = ["WebSocketTransport"]
 
 logger = logging.getLogger(__name__)
 
-USER_AGENT: Final = f"xai-realtime/{__version__}"
-PROXY_SCHEMES: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 MAX_REASON_BYTES: Final = 123
 TRIO_NEEDS_WEBSOCKETS: Final = 17
-TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-OWN_HEADERS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding", "upgrade"})
 
 
 class WebSocketTransport(Transport):
     """Opens live sockets: on asyncio with websockets 15 to 17, on trio with websockets 17.
+
+    `http` carries the HTTP requests; None makes an HttpTransport with its defaults that takes the same proxy,
+    certificates and user agent.
 
     Times are in seconds. `open_timeout_s` bounds name, TCP, TLS, proxy and handshake together;
     `close_timeout_s` bounds every close, whoever began it. `ping_interval_s=None` sends no pings,
@@ -70,6 +77,7 @@ class WebSocketTransport(Transport):
         proxy: str | bool | None = True,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str | None = USER_AGENT,
+        http: Transport | None = None,
     ) -> None:
         self.open_timeout_s = seconds("open_timeout_s", open_timeout_s)
         self.close_timeout_s = seconds("close_timeout_s", close_timeout_s)
@@ -82,12 +90,33 @@ class WebSocketTransport(Transport):
             raise ConfigurationError(f"compression is {compression!r}; True or False is allowed")
         self.compression = compression
         self._proxy = checked_proxy(proxy)
-        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
-            raise ConfigurationError(f"ssl_context is a {type(ssl_context).__name__}; an SSLContext or None is allowed")
-        self._ssl_context = ssl_context
-        if user_agent is not None and (not isinstance(user_agent, str) or CONTROL.search(user_agent)):
-            raise ConfigurationError("user_agent must be text without control characters, or None")
-        self._user_agent = user_agent
+        self._ssl_context = checked_ssl_context(ssl_context)
+        self._user_agent = checked_user_agent(user_agent)
+        self._http = http
+
+    def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send one HTTP request, as the transport given as `http` does."""
+        return self._requester().request(request)
+
+    def _requester(self) -> Transport:
+        if self._http is None:
+            from xai_realtime.transport.http import HttpTransport
+
+            self._http = HttpTransport(proxy=self._proxy, ssl_context=self._ssl_context, user_agent=self._user_agent)
+        return self._http
+
+    async def __aenter__(self) -> Self:
+        await self._requester().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the HTTP connections that were kept."""
+        await self._requester().__aexit__(exc_type, exc, traceback)
 
     @asynccontextmanager
     async def open(self, request: ChannelRequest) -> AsyncIterator[Channel]:
@@ -247,42 +276,9 @@ def silent_logger() -> logging.Logger:
     return logging.Logger(f"{__name__}.silent", level=logging.CRITICAL + 1)
 
 
-def seconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise ConfigurationError(f"{name} is {value!r}; a finite number of seconds above 0 is allowed")
-    return float(value)
-
-
-def checked_proxy(proxy: object) -> str | bool | None:
-    """The proxy as websockets takes it. A refused address is not shown: it may hold a password."""
-    if proxy is None or proxy is True or proxy is False:
-        return True if proxy else None
-    if isinstance(proxy, str):
-        try:
-            parts = urlsplit(proxy)
-            if parts.scheme in PROXY_SCHEMES and parts.hostname and parts.port != 0:
-                return proxy
-        except ValueError:
-            pass
-    raise ConfigurationError(
-        f"proxy must be True (the environment), None, or an address with a host and one of {', '.join(PROXY_SCHEMES)}"
-    )
-
-
 def checked_request(request: ChannelRequest) -> bool:
     """Whether the address is a wss one. Raises ConfigurationError without showing a secret."""
-    try:
-        parts = urlsplit(request.url)
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError("the address cannot be read; ws://host or wss://host is allowed") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise ConfigurationError(f"the address is at {origin_of(request.url)}; ws://host or wss://host is allowed")
-    if "@" in parts.netloc or parts.fragment or CONTROL.search(request.url):
-        raise ConfigurationError(
-            f"the address at {origin_of(request.url)} holds user information, a fragment or a control character; "
-            "none of them is allowed"
-        )
+    secure = checked_address(request.url, ("ws", "wss"))
     for name, value in request.headers.items():
         lowered = name.lower()
         if not TOKEN.fullmatch(name) or lowered in OWN_HEADERS or lowered.startswith("sec-websocket-"):
@@ -291,4 +287,4 @@ def checked_request(request: ChannelRequest) -> bool:
             raise ConfigurationError(f"the value of header {name!r} holds a control character")
     if not all(TOKEN.fullmatch(protocol) for protocol in request.subprotocols):
         raise ConfigurationError("a sub-protocol holds a character that is not allowed in one")
-    return parts.scheme == "wss"
+    return secure

@@ -1,0 +1,31 @@
+"""A local stand-in for the service. In: a scenario. Out: `Emulator`, scenarios' parts. Imports: rooms 0-7."""
+
+from __future__ import annotations
+
+from xai_realtime.emulator.emulator import Emulator
+from xai_realtime.emulator.scenario import (
+    DropSpec,
+    ErrorSpec,
+    Limits,
+    Prompt,
+    Scenario,
+    Settings,
+    TableScenario,
+    ToolRequest,
+    Turn,
+    load_scenario,
+)
+
+__all__ = [
+    "DropSpec",
+    "Emulator",
+    "ErrorSpec",
+    "Limits",
+    "Prompt",
+    "Scenario",
+    "Settings",
+    "TableScenario",
+    "ToolRequest",
+    "Turn",
+    "load_scenario",
+]

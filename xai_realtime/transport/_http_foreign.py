@@ -1,0 +1,121 @@
+"""Where httpx2 is met. In: our requests, its exceptions. Out: its requests, our errors.
+
+Imports: httpx2 (this module is imported inside functions alone), rooms 0-2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from xai_realtime.errors import (
+    ConfigurationError,
+    ConnectError,
+    ConnectionBrokenError,
+    TransportError,
+    TransportTimeoutError,
+)
+from xai_realtime.transport._http_errors import Scrubber, origin_of
+from xai_realtime.transport.base import HttpRequest
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["Body", "foreign_request", "mapped"]
+
+MAX_LEFT_PIECES: Final = 10_000
+PHASES: Final = {"ConnectTimeout": "connect", "ReadTimeout": "read", "WriteTimeout": "write", "PoolTimeout": "pool"}
+
+
+def foreign_request(
+    request: HttpRequest, timeouts_s: Mapping[str, float | None], user_agent: str | None
+) -> httpx2.Request:
+    """The request as httpx2 has it; bodies are asked for as they are, so that a tape can read them."""
+    import httpx2
+
+    named = {name.lower() for name in request.headers}
+    headers = dict(request.headers)
+    if "accept-encoding" not in named:
+        headers["Accept-Encoding"] = "identity"
+    if "user-agent" not in named and user_agent is not None:
+        headers["User-Agent"] = user_agent
+    try:
+        return httpx2.Request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.body or None,
+            extensions={"timeout": dict(timeouts_s)},
+        )
+    except (httpx2.InvalidURL, UnicodeError):
+        raise ConfigurationError(f"the address at {origin_of(request.url)} cannot be used") from None
+
+
+@contextmanager
+def mapped(url: str, timeouts_s: Mapping[str, float | None], scrub: Scrubber) -> Iterator[None]:
+    """Turns the errors of httpx2 into ours."""
+    import httpx2
+
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise _our_error(error, url, timeouts_s, scrub) from None
+
+
+def _our_error(
+    error: httpx2.TransportError, url: str, timeouts_s: Mapping[str, float | None], scrub: Scrubber
+) -> TransportError | ConfigurationError:
+    import httpx2
+
+    origin, why = origin_of(url), scrub.text(str(error) or type(error).__name__)
+    if isinstance(error, httpx2.TimeoutException):
+        phase = PHASES.get(type(error).__name__, "request")
+        return TransportTimeoutError(phase, timeouts_s.get(phase) or 0.0)
+    if isinstance(error, httpx2.ConnectError):
+        return ConnectError(f"cannot connect to {origin}: {why}")
+    if isinstance(error, httpx2.ProxyError):
+        return ConnectError(f"the proxy did not connect to {origin}: {why}")
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return ConfigurationError(f"the request to {origin} cannot be sent: {why}")
+    if isinstance(error, httpx2.RemoteProtocolError):
+        return ConnectionBrokenError(None, f"the server broke HTTP: {why}")
+    return ConnectionBrokenError(None, why)
+
+
+class Body(AsyncIterator[bytes]):
+    """The body of an answer as it comes, undecoded."""
+
+    def __init__(self, answer: httpx2.Response, mapping: Callable[[], AbstractContextManager[None]]) -> None:
+        self._stream = cast("Any", answer.stream)
+        self._chunks = aiter(self._stream)
+        self._mapping = mapping
+        self._is_over = False
+
+    async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        with self._mapping():
+            while True:
+                try:
+                    chunk: bytes = await anext(self._chunks)
+                except StopAsyncIteration:
+                    self._is_over = True
+                    raise
+                if chunk:
+                    return chunk
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        import httpx2
+
+        self._is_over = True
+        with self._mapping():
+            await self._stream.aclose()
+        # The stream is a nest of generators: only when it ends or fails is none left to the garbage collector,
+        # which trio warns about. On the closed connection it does so after what was received already.
+        for _ in range(MAX_LEFT_PIECES):
+            try:
+                await anext(self._chunks)
+            except (StopAsyncIteration, httpx2.TransportError):
+                return
