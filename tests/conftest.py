@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-__all__ = ["anyio_backend", "recordings", "repository", "shared"]
+__all__ = ["anyio_backend", "live_backend", "recordings", "repository", "shared"]
 
 pytest_plugins = ["pytester"]
 
@@ -18,6 +19,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop under an async test: each runs once on asyncio and once on trio."""
     return str(request.param)
+
+
+@pytest.fixture
+def live_backend(anyio_backend: str) -> str:
+    """The event loop of a test over a live socket; skips trio where the installed websockets cannot serve it."""
+    if anyio_backend == "trio" and int(version("websockets").split(".")[0]) < 17:
+        pytest.skip("trio over a live socket needs websockets >= 17")
+    return anyio_backend
 
 
 @pytest.fixture(scope="session")

@@ -244,7 +244,7 @@ def test_minted_secret_opens_the_emulator_and_the_tape_of_it_replays_byte_for_by
 
 @pytest.mark.anyio
 @pytest.mark.behaviour("secret-minted")
-async def test_minted_secret_opens_the_emulator_over_a_real_socket() -> None:
+async def test_minted_secret_opens_the_emulator_over_a_real_socket(live_backend: str) -> None:
     with anyio.fail_after(20):
         async with Emulator(seed=1) as emulator:
             async with emulator.client() as client:

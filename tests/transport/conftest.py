@@ -1,4 +1,4 @@
-"""Fixtures of the socket tests: the event loops that can open one, and servers that end with the test."""
+"""Fixtures of the socket tests: servers that end with the test."""
 
 from __future__ import annotations
 
@@ -13,17 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.transport.peers import WEBSOCKETS, Handler, Peer, proper, raw
+from tests.transport.peers import Handler, Peer, proper, raw
 
-__all__ = ["live_backend", "raw_server", "server", "tls"]
-
-
-@pytest.fixture
-def live_backend(anyio_backend: str) -> str:
-    """The event loop of the test; skips trio where the installed websockets cannot serve it."""
-    if anyio_backend == "trio" and WEBSOCKETS < 17:
-        pytest.skip("trio over a live socket needs websockets >= 17")
-    return anyio_backend
+__all__ = ["raw_server", "server", "tls"]
 
 
 @pytest.fixture
