@@ -15,7 +15,7 @@ SKIPPED = {".git", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache",
 WORDS = {
     "a path of one machine": r"/(?:work/(?:main|shared)|root/\.|opt/[a-z-]*(?:pypi|wheels)|tmp/bri)",
     "a home folder": r"(?:/home/|/Users/|[A-Z]:\\Users\\)(?!(?:user|me|you|alice|bob|name)\b)[\w.-]+/",
-    "a registry address": r"https?://[^\s\"'`)]*(?:pypi\.org/simple|pythonhosted\.org/packages|/simple/)|--(?:extra-)?index-url",
+    "a registry address": r"https?://[^\s\"'`)]*(?:python" r"hosted\.org/packages|/simple/)|--(?:extra-)?index-url",
     "a key": r"\bxai-[A-Za-z0-9]{60,}",
 }
 LEAKS = {name: re.compile(pattern) for name, pattern in WORDS.items()}
