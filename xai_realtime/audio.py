@@ -39,7 +39,7 @@ Audio = bytes | bytearray | memoryview
 """Audio as bytes, in whatever holds them."""
 
 PCM_RATES_HZ: Final = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Sample rates of PCM that the service accepts. Source: facts 4.1, `audio.*.format.rate`."""
+"""Sample rates of PCM that the service accepts. Source: docs.x.ai voice-realtime.ws.json, `audio.*.format.rate`."""
 
 _RATES_HZ: Final[dict[str, tuple[int, ...]]] = {
     "pcm": PCM_RATES_HZ,
@@ -72,7 +72,7 @@ def audio_format(encoding: str = "pcm", rate_hz: int | None = None) -> AudioForm
     """The checked format of `encoding` (`pcm`, or as on the wire `audio/pcm`) at `rate_hz`.
 
     Without a rate: 24,000 Hz for PCM and Opus, 8,000 Hz for G.711. Raises ConfigurationError for an unknown encoding
-    and for a rate that the service does not accept. Source: facts 4.1.
+    and for a rate that the service does not accept. Source: docs.x.ai voice-realtime.ws.json.
     """
     name = encoding.removeprefix("audio/")
     rates = _RATES_HZ.get(name)

@@ -41,7 +41,8 @@ class EnergyVad:
     audio since the first byte. There is no clock: say with `silence_for` that the sender went quiet.
 
     The service states 0.85 and 333 ms, and no default for the silence; 500 ms is what others use. Ranges are those of
-    the service (facts 4.1). Raises ConfigurationError out of them, and when the extra `emulator` is not installed.
+    the service (docs.x.ai voice-realtime.ws.json). Raises ConfigurationError out of them, and when the extra
+    `emulator` is not installed.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """What goes wrong, in the words of the service. In: facts. Out: failures for `error` events. Imports: stdlib, room 0.
 
-Codes and wording are those that integrations met where they are known (facts 4.7); the rest follows their manner.
+Codes and wording are those that integrations met where they are known; the rest follows their manner.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from xai_realtime.audible import Hearer
-from xai_realtime.audio import SampleAligner, to_pcm16
 from xai_realtime.emulator import failures
+from xai_realtime.emulator.encodings import Decoder
 from xai_realtime.emulator.line import Line, Step
 from xai_realtime.emulator.session import Session, TurnDetection
 from xai_realtime.emulator.speaking import Speaker
@@ -52,7 +52,7 @@ class Listener:
         session = self._session()
         detection = session.detection
         form = session.input_format
-        self._aligner = SampleAligner(form.sample_bytes)
+        self._decoder = Decoder(form)
         self._vad = make_vad(form.rate_hz, detection)
         self._silence_ms = SILENCE_MS if detection.silence_ms is None else detection.silence_ms
         self._kept_ms = (333 if detection.padding_ms is None else detection.padding_ms) + MARGIN_MS
@@ -76,7 +76,7 @@ class Listener:
     def listen_to(self, audio: bytes) -> str:
         """The text of a whole piece of audio; the fallback when it is no audible text, "" when it is silent."""
         form = self._session().input_format
-        pcm = to_pcm16(SampleAligner(form.sample_bytes).push(audio), form.encoding)
+        pcm = decoded(Decoder(form), audio)
         if not make_vad(form.rate_hz, TurnDetection()).feed(pcm):
             return ""
         hearer = Hearer(sample_rate_hz=form.rate_hz)
@@ -85,9 +85,9 @@ class Listener:
         return hearer.text or self._line.world.scenario.settings.fallback
 
     def append(self, audio: bytes) -> None:
-        """Take in audio, in any cuts."""
+        """Take in audio: in any cuts, Opus a packet at a time. Raises Refused for what is no packet."""
         session = self._session()
-        pcm = to_pcm16(self._aligner.push(audio), session.input_format.encoding)
+        pcm = decoded(self._decoder, audio)
         self._line.audio_in_ms += self._time(len(pcm))
         self._last_append_ms = self._line.now_ms
         self._recent += pcm
@@ -226,7 +226,7 @@ class Listener:
         """`input_audio_buffer.commit`: nothing under turn detection, and nothing for silence. Raises Refused."""
         if self._session().detection.is_automatic:
             return
-        is_cut = self._aligner.pending_bytes > 0
+        is_cut = self._decoder.is_cut
         heard = self.commit_buffer()
         self.reset()
         if heard is not None:
@@ -303,3 +303,11 @@ def make_vad(rate_hz: int, detection: TurnDetection) -> EnergyVad:
     silence_ms = SILENCE_MS if detection.silence_ms is None else detection.silence_ms
     padding_ms = 333 if detection.padding_ms is None else detection.padding_ms
     return EnergyVad(rate_hz, threshold=threshold, silence_duration_ms=silence_ms, prefix_padding_ms=padding_ms)
+
+
+def decoded(decoder: Decoder, audio: bytes) -> bytes:
+    """The PCM of a piece of audio. Raises Refused for what its encoding cannot be."""
+    try:
+        return decoder.push(audio)
+    except ValueError as error:
+        raise failures.audio_format_refused("audio", str(error)) from None

@@ -134,8 +134,7 @@ class Reply:
         message.after()
 
     def _send_chunk(self, message: _Message) -> None:
-        audio = message.speech.chunks[message.sent]
-        duration_ms = message.speech.ms(audio)
+        audio, duration_ms = message.speech.chunks[message.sent]
         line = self._line
         if self._session.output_transport == "binary":
             line.send_audio(audio)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from xai_realtime.audio import AudioFormat, audio_format
 from xai_realtime.defaults import VOICE_MODEL
 from xai_realtime.emulator import failures
+from xai_realtime.emulator.encodings import has_opus
 from xai_realtime.emulator.reading import Fields
 from xai_realtime.errors import ConfigurationError
 
@@ -165,8 +166,8 @@ def checked_format(side: Fields, before: AudioFormat) -> AudioFormat:
         wanted = audio_format(given.text("type") or before.wire_type, given.whole("rate", 1, 1_000_000))
     except ConfigurationError as error:
         raise failures.audio_format_refused(given.path, str(error)) from None
-    if wanted.encoding == "opus":
-        raise failures.audio_format_refused(given.path, "audio/opus is not available in this emulator; use audio/pcm")
+    if wanted.encoding == "opus" and not has_opus():
+        raise failures.audio_format_refused(given.path, "audio/opus needs PyAV beside this emulator: pip install av")
     return wanted
 
 

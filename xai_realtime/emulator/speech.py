@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Final
 
 from xai_realtime.audible import duration_ms, speak
-from xai_realtime.audio import AudioFormat, bytes_for_ms, from_pcm16
-from xai_realtime.audio import duration_ms as audio_duration_ms
+from xai_realtime.audio import AudioFormat
+from xai_realtime.emulator.encodings import encoded
 
 __all__ = ["CHUNK_MS", "Segment", "Speech", "replaced", "segments_of", "token_count"]
 
@@ -70,18 +70,15 @@ def token_count(text: str) -> int:
 
 
 class Speech:
-    """One text as sound. `chunks` are its pieces of 100 ms, the last one shorter.
+    """One text as sound. `chunks` are its pieces of 100 ms, the last one shorter, each with its milliseconds.
 
     `scale` is how much longer the sound is than the text would be, 1.0 when no word was replaced.
     """
 
     def __init__(self, text: str, form: AudioFormat, replacements: Mapping[str, str]) -> None:
         spoken = replaced(text, replacements)
-        audio = from_pcm16(speak(spoken, sample_rate_hz=form.rate_hz), form.encoding)
-        size = bytes_for_ms(CHUNK_MS, form.rate_hz, encoding=form.encoding)
-        self._format = form
         self.text = text
-        self.chunks = [audio[at : at + size] for at in range(0, len(audio), size)]
+        self.chunks = encoded(speak(spoken, sample_rate_hz=form.rate_hz), form, CHUNK_MS)
         self.scale = duration_ms(spoken) / duration_ms(text) if text else 1.0
         texts = segments_of(text)
         self.segments = [Segment(texts[0], 0.0)] if texts else []
@@ -90,7 +87,3 @@ class Speech:
             said += before
             is_rest = len(texts) == 2 and not before.rstrip().endswith((".", "!", "?"))
             self.segments.append(Segment(piece, duration_ms(said) * self.scale, is_rest))
-
-    def ms(self, audio: bytes) -> float:
-        """Duration of a piece."""
-        return audio_duration_ms(audio, self._format.rate_hz, encoding=self._format.encoding)

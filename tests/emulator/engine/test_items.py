@@ -16,6 +16,7 @@ from xai_realtime.audio import silence
 from xai_realtime.frames import Frame
 
 DELETED = "conversation.item.deleted"
+OPUS_48_KHZ = {"type": "audio/opus", "rate": 48_000}
 
 
 def item(call: Call, **fields: Any) -> None:
@@ -158,7 +159,7 @@ BAD = [
         "session.audio.input.format",
     ),
     (
-        {"type": "session.update", "session": {"audio": {"output": {"format": {"type": "audio/opus"}}}}},
+        {"type": "session.update", "session": {"audio": {"output": {"format": OPUS_48_KHZ}}}},
         "invalid_audio_format",
         "session.audio.output.format",
     ),

@@ -41,8 +41,8 @@ def test_segments_joined_are_the_text(text: str) -> None:
 
 def test_speech_is_the_audible_text_in_pieces_of_100_ms() -> None:
     speech = Speech("Hello there, you. How are you?", PCM, {})
-    assert {len(chunk) for chunk in speech.chunks[:-1]} == {4_800}
-    assert hear(b"".join(speech.chunks)) == speech.text
+    assert {(len(chunk), ms) for chunk, ms in speech.chunks[:-1]} == {(4_800, 100.0)}
+    assert hear(b"".join(chunk for chunk, _ in speech.chunks)) == speech.text
     assert [segment.is_rest for segment in speech.segments] == [False]
 
 
