@@ -119,8 +119,8 @@ class Items:
     def _answered_by(self, call_id: str) -> str:
         """The call that an output answers. Raises Refused.
 
-        An id that names no call stands for the first call that waits for its output: clients that shorten long ids
-        hold calls with the service, so it cannot mind. With no call waiting there is nothing it could mean.
+        What the service does with an id that names no call is not known. Some clients shorten long ids, so here it
+        stands for the first call that waits for its output; with no call waiting there is nothing it could mean.
         """
         if call_id not in self.answerable:
             calls = self._line.conversation.tool_calls
