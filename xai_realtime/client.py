@@ -150,7 +150,7 @@ class Realtime:
         default = {} if names_model or {"model", "call_id"} & asked.keys() else {"model": VOICE_MODEL}
         fields = {**(query or {}), **default, **wanted}
         if client_secret is not None:
-            _check_secret_alone(api_key, call_id)
+            _check_secret_alone(api_key, asked.get("call_id"))
             api_key = secret_value(client_secret)
         elif as_subprotocol:
             raise ConfigurationError("as_subprotocol=True needs client_secret=: an API key goes in the header alone")

@@ -169,6 +169,7 @@ async def test_secret_takes_the_place_of_the_key_in_the_header_or_as_sub_protoco
     [
         ({"client_secret": SECRET, "api_key": "k"}, "not both"),
         ({"client_secret": SECRET, "call_id": "c"}, "phone call is joined with an API key"),
+        ({"client_secret": SECRET, "query": {"call_id": "c"}}, "phone call is joined with an API key"),
         ({"as_subprotocol": True}, "needs client_secret="),
         ({"client_secret": ""}, "client_secret must be"),
         ({"client_secret": f"{SECRET}\r\n"}, "client_secret must be"),

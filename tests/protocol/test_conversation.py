@@ -12,7 +12,7 @@ import pytest
 from tests.tapes import COMMITTED, audio_delta
 from xai_realtime.cassette.tape import load_cassette
 from xai_realtime.codec import realtime_codec
-from xai_realtime.events._base import BinaryAudio
+from xai_realtime.events._base import BinaryAudio, InvalidEvent, UnknownEvent
 from xai_realtime.frames import Frame
 from xai_realtime.player import Playback, play
 from xai_realtime.protocol.conversation import Conversation, Item
@@ -26,7 +26,7 @@ def fold(*values: Any) -> Conversation:
         event: Any = value
         if isinstance(value, dict):
             event = realtime_codec.decode(Frame(json.dumps(value).encode()))
-            assert event.is_known if hasattr(event, "is_known") else True, value
+            assert not isinstance(event, UnknownEvent | InvalidEvent), value
         conversation.receive(event)
     return conversation
 

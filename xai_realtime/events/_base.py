@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal, Self, TypeVar, overload
+from typing import Any, ClassVar, Final, Self, TypeVar, overload
 
 import pybase64
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -130,7 +130,6 @@ class UnknownEvent:
     type: str | None
     raw: bytes = field(repr=False)
     is_text: bool = True
-    is_known: ClassVar[Literal[False]] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,6 @@ class InvalidEvent:
     path: str
     raw: bytes = field(repr=False)
     size_bytes: int
-    is_known: ClassVar[Literal[False]] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +153,3 @@ class BinaryAudio:
 
     audio: bytes = field(repr=False)
     type: ClassVar[str] = "(binary)"
-    is_known: ClassVar[Literal[True]] = True
