@@ -78,8 +78,8 @@ soak: $(VENV)/.stamp ## the long tests, marked slow
 	@$(BIN)/python $(PYTEST) -n 2 -m slow -o faulthandler_timeout=3600
 
 lock: ## resolve requirements/ anew (needs uv)
-	@$(LOCK) --extra cli --extra codegen --extra emulator --extra httpx --extra opus --group build --group test pyproject.toml -o requirements/test.txt
-	@$(LOCK) --extra cli --extra codegen --extra emulator --extra httpx --extra opus --group build --group test -c requirements/oldest.in pyproject.toml \
+	@$(LOCK) --extra audio --extra cli --extra codegen --extra emulator --extra httpx --extra opus --group build --group test pyproject.toml -o requirements/test.txt
+	@$(LOCK) --extra audio --extra cli --extra codegen --extra emulator --extra httpx --extra opus --group build --group test -c requirements/oldest.in pyproject.toml \
 		-o requirements/test-oldest.txt
 	@$(LOCK) --extra cli --extra emulator --group build --group bench pyproject.toml -o requirements/bench.txt
 	@for client in openai pydantic-ai; do \

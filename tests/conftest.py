@@ -7,10 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 __all__ = ["anyio_backend", "live_backend", "recordings", "repository", "shared"]
 
 pytest_plugins = ["pytester"]
+
+# How long an example takes depends on what else the machine does, and is never what a test is about.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

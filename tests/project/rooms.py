@@ -82,7 +82,7 @@ OUTSIDE: dict[int, frozenset[str]] = {
 OUTSIDE_OF_MODULES: dict[str, frozenset[str]] = {
     f"{PACKAGE}.audible*": frozenset({"numpy"}),
     f"{PACKAGE}.vad": frozenset({"numpy"}),
-    f"{PACKAGE}.audio": frozenset({"numpy", "soxr"}),
+    f"{PACKAGE}.audio*": frozenset({"numpy", "soxr"}),
     f"{PACKAGE}.cassette.importing.*": frozenset({"yaml"}),
     f"{PACKAGE}.transport.websocket*": frozenset({"trio", "websockets"}),
     f"{PACKAGE}.transport._websocket*": frozenset({"trio", "websockets"}),

@@ -51,8 +51,8 @@ def test_oldest_environment_holds_the_oldest_pins() -> None:
 @pytest.mark.parametrize(
     ("lock", "groups", "extras"),
     [
-        ("test.txt", ["build", "test"], ["cli", "codegen", "emulator", "httpx", "opus"]),
-        ("test-oldest.txt", ["build", "test"], ["cli", "codegen", "emulator", "httpx", "opus"]),
+        ("test.txt", ["build", "test"], ["audio", "cli", "codegen", "emulator", "httpx", "opus"]),
+        ("test-oldest.txt", ["build", "test"], ["audio", "cli", "codegen", "emulator", "httpx", "opus"]),
         ("bench.txt", ["build", "bench"], ["cli", "emulator"]),
     ],
 )
