@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ class StandIn:
         self.queue: list[tuple[float, Frame | Goodbye]] = []
         self.received: list[Frame] = []
         self.gone_ms: float | None = None
+        self.lost: list[Frame] = []
         self.taken_ms: list[float] = []
         self.idle_until_ms: float | None = None
         self.put(now_ms, event(type="session.created", session={"id": world.ids.hex(), "model": query.get("model")}))
@@ -80,8 +81,9 @@ class StandIn:
         self.queue = [entry for entry in self.queue if entry[0] > now_ms]
         return due
 
-    def disconnected(self, now_ms: float) -> None:
+    def disconnected(self, now_ms: float, lost: Sequence[Frame]) -> None:
         self.gone_ms = now_ms
+        self.lost = list(lost)
 
 
 def stand_in() -> tuple[list[StandIn], Any]:

@@ -48,6 +48,14 @@ def emulate(
         Pace, typer.Option(help="real: 100 ms of speech every 100 ms. instant: all of it at once.")
     ] = Pace.real,
     seed: Annotated[int | None, typer.Option(help="Makes ids and times the same in every run.")] = None,
+    answer_to_commits: Annotated[
+        bool | None,
+        typer.Option(
+            "--answer-to-commits/--no-answer-to-commits",
+            help="Is a commit by hand answered without a request? Else as the scenario has it.",
+            show_default=False,
+        ),
+    ] = None,
     log: Annotated[
         bool, typer.Option("--log", help="One line for each event: type, ids, size; never content.")
     ] = False,
@@ -59,7 +67,15 @@ def emulate(
     from xai_realtime.cli.app import _mistakes
 
     with _mistakes(Screen()), _logged(log):
-        emulator = Emulator(scenario, dialect=dialect.value, pace=pace.value, seed=seed, host=host, port=port)
+        emulator = Emulator(
+            scenario,
+            dialect=dialect.value,
+            pace=pace.value,
+            seed=seed,
+            host=host,
+            port=port,
+            answers_commits=answer_to_commits,
+        )
         anyio.run(_run, emulator, "built in" if scenario is None else str(scenario))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xai_realtime.emulator.emulator import Emulator
+from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import (
     DropSpec,
     ErrorSpec,
@@ -22,6 +23,7 @@ __all__ = [
     "ErrorSpec",
     "Limits",
     "Prompt",
+    "Quirks",
     "Scenario",
     "Settings",
     "TableScenario",

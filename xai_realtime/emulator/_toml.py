@@ -87,7 +87,7 @@ class Reader:
 
     def scenario(self, parsed: dict[str, Any]) -> TableScenario:
         """The whole."""
-        self.only(parsed, ("hearing", "limits", "turn"), ())
+        self.only(parsed, ("emulator", "hearing", "limits", "turn"), ())
         settings = self.settings(parsed)
         turns = parsed.get("turn", [])
         if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
@@ -97,7 +97,7 @@ class Reader:
         return TableScenario([self.rule(turn, ("turn", index)) for index, turn in enumerate(turns)], settings)
 
     def settings(self, parsed: dict[str, Any]) -> Settings:
-        """Hearing and limits."""
+        """Hearing, limits, and what is answered."""
         hearing = self.table(parsed, "hearing", ())
         self.only(hearing, ("fallback", "stt_fallback"), ("hearing",))
         limits = self.table(parsed, "limits", ())
@@ -108,10 +108,13 @@ class Reader:
             except ConfigurationError as error:
                 self.wrong(("limits", name), str(error).partition(" is ")[2])
         usual = Settings()
+        answers = {"answers_commits": usual.answers_commits, **self.table(parsed, "emulator", ())}
+        self.only(answers, ("answers_commits",), ("emulator",))
         return Settings(
             self.text(hearing, "fallback", ("hearing",)) or usual.fallback,
             self.text(hearing, "stt_fallback", ("hearing",)) or usual.stt_fallback,
             Limits(**limits),
+            self.flag(answers, "answers_commits", ("emulator",)),
         )
 
     def rule(self, turn: dict[str, Any], place: Place) -> Rule:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from xai_realtime.client import AsyncClient
+from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import ScenarioLike
 from xai_realtime.emulator.world import API_KEY, Dialect, Pace, World
 from xai_realtime.errors import ConfigurationError
@@ -31,8 +32,10 @@ class Emulator:
     `scenario` is a TOML file, a function from Prompt to Turn, a Scenario, or None for the one built in.
     `dialect="openai"` sends the shapes that OpenAI's strict clients want. `pace="real"` speaks 100 ms of audio
     every 100 ms, `"instant"` all at once. With a `seed` the same input gives the same bytes and the wall clock
-    counts from a fixed date. `port=0` takes a free port. `max_duration_s`, `idle_timeout_s`,
-    `concurrent_sessions` and `max_message_bytes` bound sessions; unset ones come from the scenario.
+    counts from a fixed date. With `answers_commits=False` a commit by hand makes an item alone, and only
+    `response.create` is answered. `quirks` are oddities for tests. `port=0` takes a free port. `max_duration_s`,
+    `idle_timeout_s`, `concurrent_sessions` and `max_message_bytes` bound sessions. What is not set comes from the
+    scenario.
 
     Raises ConfigurationError for a scenario or a value that cannot be used and, when it is entered, for an
     address that cannot be listened at.
@@ -47,6 +50,8 @@ class Emulator:
         seed: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        answers_commits: bool | None = None,
+        quirks: Quirks | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
         concurrent_sessions: int | None = None,
@@ -64,6 +69,8 @@ class Emulator:
             dialect=dialect,
             pace=pace,
             seed=seed,
+            answers_commits=answers_commits,
+            quirks=quirks,
             max_duration_s=max_duration_s,
             idle_timeout_s=idle_timeout_s,
             concurrent_sessions=concurrent_sessions,

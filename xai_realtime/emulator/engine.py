@@ -5,8 +5,11 @@ Imports: the standard library, pydantic, rooms 0-3 and 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
+
+from pydantic_core import from_json
 
 from xai_realtime.defaults import VOICE_MODEL
 from xai_realtime.emulator import failures
@@ -27,6 +30,7 @@ __all__ = ["PING_MS", "Engine", "Hangup"]
 PING_MS: Final = 15_000.0
 CLOSE_NORMAL: Final = 1000
 SEED_BITS: Final = 2**63
+TRANSCRIPT_DELTA: Final = "response.output_audio_transcript.delta"
 
 
 class Engine:
@@ -61,7 +65,7 @@ class Engine:
             "input_audio_buffer.clear": lambda given: self._listener.clear(),
             "conversation.item.create": self._item_create,
             "conversation.item.delete": self._items.delete,
-            "conversation.item.truncate": self._items.truncate,
+            "conversation.item.truncate": self._item_truncate,
             "response.create": self._response_create,
             "response.cancel": self._speaker.cancel,
             "pong": lambda given: None,
@@ -70,12 +74,17 @@ class Engine:
 
     def _greet(self, wanted_id: str | None) -> None:
         line = self._line
-        kept = None if wanted_id is None else line.world.resume_conversation(wanted_id, line.now_ms)
+        holder = self._session.id
+        kept = None if wanted_id is None else line.world.resume_conversation(wanted_id, line.now_ms, holder)
         conversation_id = line.ids.uuid()
         if kept is not None and wanted_id is not None:
             conversation_id, self._replay = wanted_id, kept
-        line.send(*line.wire.session_created(self._session, line.epoch_ms))
-        line.send(*line.wire.conversation_created(conversation_id))
+        greeting = [
+            line.wire.session_created(self._session, line.epoch_ms),
+            line.wire.conversation_created(conversation_id),
+        ]
+        for events in reversed(greeting) if line.world.quirks.conversation_first else greeting:
+            line.send(*events)
         self._ping()
         limits = line.world.limits
         line.after(limits.max_duration_s * 1000, self._time_is_up)
@@ -122,10 +131,15 @@ class Engine:
         self._line.advance(now_ms)
         return self._line.fetch()
 
-    def disconnected(self, now_ms: float) -> None:
-        """The connection is over; what can be resumed is kept."""
+    def disconnected(self, now_ms: float, lost: Iterable[Frame] = ()) -> None:
+        """The connection is over; what can be resumed is kept.
+
+        `lost` are frames that were taken and did not reach the client: with what was never taken they are as
+        good as not said.
+        """
         self._line.advance(now_ms)
-        self._keep()
+        waiting = (piece for piece in self._line.fetch() if isinstance(piece, Frame))
+        self._keep(untold_words((*lost, *waiting)))
         self._line.hang_up(Hangup(CLOSE_NORMAL, ""))
         self._line.fetch()
 
@@ -150,16 +164,23 @@ class Engine:
     def _item_create(self, given: Fields) -> None:
         self._speaker.item_created(self._items.create(given))
 
+    def _item_truncate(self, given: Fields) -> None:
+        if not self._line.world.quirks.ignores_truncate:
+            self._items.truncate(given)
+
     def _response_create(self, given: Fields) -> None:
         """A request; without turn detection it commits what was said and answers that."""
         heard = None if self._speaker.is_busy else self._listener.commit_buffer()
         self._speaker.create(given, *(heard or ()))
 
-    def _keep(self) -> None:
-        conversation = self._line.conversation
+    def _keep(self, untold: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Keep what the assistant said, but for the words at the end of items that the client was not told."""
+        line, conversation = self._line, self._line.conversation
         if self._session.is_resumable and conversation.conversation_id is not None:
-            texts = tuple(text for role, text in conversation.transcripts() if role == "assistant")
-            self._line.world.keep_conversation(conversation.conversation_id, texts, self._line.now_ms)
+            spoken = (item for item in conversation.items if item.kind == "message" and item.role == "assistant")
+            texts = (item.text.removesuffix(untold.get(item.id, "")) for item in spoken)
+            kept = tuple(text for text in texts if text)
+            line.world.keep_conversation(conversation.conversation_id, kept, line.now_ms, self._session.id)
 
     def _ping(self) -> None:
         line = self._line
@@ -182,3 +203,14 @@ class Engine:
     def _end(self, failure: failures.Failure) -> None:
         self._line.fail(failure)
         self._line.hang_up(Hangup(CLOSE_NORMAL, failure.code or ""))
+
+
+def untold_words(frames: Iterable[Frame]) -> dict[str, str]:
+    """By item, the words in these frames. A scenario's own events may hold anything."""
+    words: dict[str, str] = {}
+    for frame in frames:
+        event = from_json(frame.data) if frame.is_text else {}
+        item_id, delta = event.get("item_id"), event.get("delta")
+        if event.get("type") == TRANSCRIPT_DELTA and isinstance(item_id, str) and isinstance(delta, str):
+            words[item_id] = words.get(item_id, "") + delta
+    return words

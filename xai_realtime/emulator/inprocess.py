@@ -5,7 +5,8 @@ Works on asyncio and trio, in real and in virtual time. Imports: rooms 0-4 and 7
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -68,11 +69,14 @@ class EmulatorTransport(Transport):
     async def _held(self, request: ChannelRequest, admission: Admission, seat: ExitStack) -> AsyncIterator[Channel]:
         transport, server = memory_pair(buffer=FRAMES_UNDER_WAY)
         raised: BaseException | None = None
-        async with transport.open(request) as client, anyio.create_task_group() as tasks:
+        under_way: deque[Frame] = deque()
+        async with transport.open(request) as near, anyio.create_task_group() as tasks:
+            assert isinstance(near, MemoryChannel)
+            client = ClientEnd(near, under_way)
             client.subprotocol = admission.subprotocol
             _, end = await server.accept()
             server.close()
-            tasks.start_soon(self._hold, admission, MemoryEnd(end), seat)
+            tasks.start_soon(self._hold, admission, MemoryEnd(end, under_way), seat)
             try:
                 yield client
             except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001
@@ -96,11 +100,12 @@ class EmulatorTransport(Transport):
         return Credentials(f"Bearer {self._api_key}", subprotocols)
 
 
-class MemoryEnd(ServedChannel):
-    """The server's end of a memory pair."""
+class ClientEnd(Channel):
+    """The client's end of a memory pair; what it reads is no longer `under_way`."""
 
-    def __init__(self, end: MemoryChannel) -> None:
+    def __init__(self, end: MemoryChannel, under_way: deque[Frame]) -> None:
         self._end = end
+        self._under_way = under_way
 
     async def send(self, frame: Frame) -> None:
         """Send one message."""
@@ -108,14 +113,53 @@ class MemoryEnd(ServedChannel):
 
     async def receive(self) -> Frame:
         """The next message. Cancelling is safe."""
-        return await self._end.receive()
+        frame = await self._end.receive()
+        self._under_way.popleft()
+        return frame
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close the line."""
         await self._end.aclose(code, reason)
 
+    def break_off(self) -> None:
+        """Break the line, as a lost network does."""
+        self._end.break_off()
+
+
+class MemoryEnd(ServedChannel):
+    """The server's end of a memory pair; what it sends is `under_way` until the client reads it."""
+
+    def __init__(self, end: MemoryChannel, under_way: deque[Frame]) -> None:
+        self._end = end
+        self._under_way = under_way
+        self._has_ended = False
+
+    @property
+    def lost(self) -> Sequence[Frame]:
+        """What the client left unread when it went; it reads on when the server is the first to go."""
+        return () if self._has_ended else tuple(self._under_way)
+
+    async def send(self, frame: Frame) -> None:
+        """Send one message."""
+        self._under_way.append(frame)
+        try:
+            await self._end.send(frame)
+        except BaseException:
+            self._under_way.pop()
+            raise
+
+    async def receive(self) -> Frame:
+        """The next message. Cancelling is safe."""
+        return await self._end.receive()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close the line."""
+        self._has_ended = True
+        await self._end.aclose(code, reason)
+
     async def cut(self) -> None:
         """Break the line."""
+        self._has_ended = True
         self._end.break_off()
 
 

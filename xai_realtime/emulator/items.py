@@ -122,8 +122,8 @@ class Items:
         What the service does with an id that names no call is not known. Some clients shorten long ids, so here it
         stands for the first call that waits for its output; with no call waiting there is nothing it could mean.
         """
-        if call_id not in self.answerable:
-            calls = self._line.conversation.tool_calls
+        calls = self._line.conversation.tool_calls
+        if call_id not in self.answerable and all(call.call_id != call_id for call in calls):
             waiting = (call.call_id for call in calls if call.output is None and call.call_id in self.answerable)
             call_id = next((name for name in waiting if name not in self._answered), "") or call_id
         if call_id not in self.answerable:

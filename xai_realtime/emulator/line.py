@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from xai_realtime.codec import realtime_codec
 from xai_realtime.emulator.failures import Failure
+from xai_realtime.emulator.quirks import alterations
 from xai_realtime.emulator.wire import Event, Wire
 from xai_realtime.emulator.world import Ids, World
 from xai_realtime.events._base import BinaryAudio
@@ -97,6 +98,7 @@ class Line:
         self.audio_out_ms = 0.0
         self._billed_s = 1
         self._outbox: deque[Frame | Hangup] = deque()
+        self._alterations = alterations(world.quirks, ids.uuid)
 
     @property
     def is_instant(self) -> bool:
@@ -120,16 +122,32 @@ class Line:
             self.conversation.receive(realtime_codec.decode(self.send_untold(event)))
 
     def send_untold(self, event: Event) -> Frame:
-        """Send an event that says less than is true: whoever sends it tells the conversation himself."""
+        """Send an event that says less than is true: whoever sends it tells the conversation himself.
+
+        Quirks change what goes out, not what is true.
+        """
         frame = Frame(to_json(event))
+        alter = self._alterations.get(event["type"])
+        if alter is None:
+            self._put(frame)
+        else:
+            for altered in alter(event):
+                self._put(Frame(to_json(altered)))
+        return frame
+
+    def send_as_it_is(self, event: Event) -> None:
+        """Send an event that no quirk may change, and take it for true."""
+        frame = Frame(to_json(event))
+        self._put(frame)
+        self.conversation.receive(realtime_codec.decode(frame))
+
+    def _put(self, frame: Frame) -> None:
         if not self.is_over:
             self._outbox.append(frame)
-        return frame
 
     def send_audio(self, audio: bytes) -> None:
         """Send audio as a binary message."""
-        if not self.is_over:
-            self._outbox.append(Frame(audio, is_text=False))
+        self._put(Frame(audio, is_text=False))
         self.conversation.receive(BinaryAudio(audio))
 
     def fail(self, failure: Failure, event_id: str | None = None) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import anyio
@@ -24,6 +25,7 @@ logger: Final = logging.getLogger("xai_realtime.emulator")
 
 LOGGED: Final = ("event_id", "response_id", "item_id", "call_id", "code")
 STEP_MS: Final = 1.0
+RESOLUTION_MS: Final = 0.001
 CLOSE_INVALID_TEXT, CLOSE_TOO_BIG, CLOSE_FAILED = 1007, 1009, 1011
 
 
@@ -55,13 +57,18 @@ class Talk(Protocol):
         """What is due, in order."""
         ...
 
-    def disconnected(self, now_ms: float) -> None:
-        """The connection is over."""
+    def disconnected(self, now_ms: float, lost: Sequence[Frame]) -> None:
+        """The connection is over; `lost` of what was taken did not reach the client, in order."""
         ...
 
 
 class ServedChannel(Channel):
     """The server's end of a socket."""
+
+    @property
+    def lost(self) -> Sequence[Frame]:
+        """What was sent and never will be read, as far as this can be known: over a real socket it cannot."""
+        return ()
 
     @abstractmethod
     async def cut(self) -> None:
@@ -79,7 +86,7 @@ class Clock:
         self._zero_s: RunVar[float] = RunVar("the emulator's zero")
 
     def now_ms(self) -> float:
-        """The time, to the microsecond: sums of sleeps differ by less."""
+        """The time to `RESOLUTION_MS`: sums of sleeps differ by less."""
         at_s = anyio.current_time()
         zero_s = self._zero_s.get(None)
         if zero_s is None:
@@ -100,7 +107,7 @@ async def hold(talk: Talk, channel: ServedChannel, clock: Clock, *, name: str, m
     try:
         await link.run()
     finally:
-        talk.disconnected(clock.now_ms())
+        talk.disconnected(clock.now_ms(), (*channel.lost, *link.unsent))
         logger.debug("%s over", name)
 
 
@@ -115,6 +122,12 @@ class _Link:
         self._sleeps_until_ms: float | None = None
         self._has_idled = False
         self._refusal: tuple[int, str] | None = None
+        self._due: deque[Frame | Farewell] = deque()
+
+    @property
+    def unsent(self) -> Iterator[Frame]:
+        """What was taken and could not be sent any more."""
+        return (piece for piece in self._due if isinstance(piece, Frame))
 
     async def run(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -170,18 +183,19 @@ class _Link:
     async def _send_due(self) -> bool:
         """Send what is due; true when that ended the connection."""
         try:
-            due = self._talk.take(self._clock.now_ms())
+            self._due.extend(self._talk.take(self._clock.now_ms()))
         except Exception:  # noqa: BLE001
             self._fail()
-            due = ()
-        self._has_idled = not due
-        for piece in due:
+        self._has_idled = not self._due
+        while self._due:
+            piece = self._due[0]
             if not isinstance(piece, Frame):
                 await self._hang_up(piece)
                 return True
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s sent %s", self._name, described(piece))
             await self._channel.send(piece)
+            self._due.popleft()
         if self._refusal is not None:
             logger.debug("%s closes with %d", self._name, self._refusal[0])
             await self._channel.aclose(*self._refusal)
@@ -201,7 +215,8 @@ class _Link:
         wait_ms = None if due_ms is None else due_ms - self._clock.now_ms()
         if wait_ms is not None and wait_ms <= 0 and self._has_idled:
             wait_ms = STEP_MS  # an engine that names a time and then has nothing must not spin
-        wait_s = None if wait_ms is None else wait_ms / 1000
+        # A shorter wait may leave the clock, which tells microseconds, where it is.
+        wait_s = None if wait_ms is None else max(wait_ms, RESOLUTION_MS) / 1000
         with anyio.move_on_after(wait_s):
             await self._wake.wait()
         self._wake = anyio.Event()

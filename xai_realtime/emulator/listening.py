@@ -17,6 +17,7 @@ from xai_realtime.emulator.line import Line, Step
 from xai_realtime.emulator.session import Session, TurnDetection
 from xai_realtime.emulator.speaking import Speaker
 from xai_realtime.emulator.wire import Entry
+from xai_realtime.events.realtime import ConversationItemInputAudioTranscriptionCompleted
 from xai_realtime.vad import EnergyVad, SpeechStarted, SpeechStopped
 
 __all__ = ["Listener"]
@@ -230,7 +231,8 @@ class Listener:
         heard = self.commit_buffer()
         self.reset()
         if heard is not None:
-            self.speaker.answer_voice(*heard)
+            answer = self.speaker.answer_voice if self._line.world.answers_commits else self.speaker.heard
+            answer(*heard)
         if is_cut:
             raise failures.audio_format_refused("audio", "the committed audio ends in the middle of a sample")
 
@@ -247,6 +249,8 @@ class Listener:
         if self._session().transcription is not None:
             self._update(turn, text)
             line.send(*line.wire.transcript_completed(turn.item_id, text, is_final=True))
+        else:
+            line.conversation.receive(heard_text(turn.item_id, text))
         audio_ms = self._time(turn.cursor)
         self.reset()
         return text, audio_ms
@@ -303,6 +307,12 @@ def make_vad(rate_hz: int, detection: TurnDetection) -> EnergyVad:
     silence_ms = SILENCE_MS if detection.silence_ms is None else detection.silence_ms
     padding_ms = 333 if detection.padding_ms is None else detection.padding_ms
     return EnergyVad(rate_hz, threshold=threshold, silence_duration_ms=silence_ms, prefix_padding_ms=padding_ms)
+
+
+def heard_text(item_id: str, text: str) -> ConversationItemInputAudioTranscriptionCompleted:
+    """What an item says, for the emulator's own memory where the client asked for no transcripts."""
+    name: Final = "conversation.item.input_audio_transcription.completed"
+    return ConversationItemInputAudioTranscriptionCompleted(type=name, item_id=item_id, transcript=text)
 
 
 def decoded(decoder: Decoder, audio: bytes) -> bytes:

@@ -40,7 +40,8 @@ class Want:
 class Reply:
     """A response from the wish for it to its `response.done`.
 
-    `calls` are the calls it made that wait for an output. `on_end` is called when it is over.
+    `calls` are the calls it made that wait for an output. `is_dying` is true once it was broken off. `on_end` is
+    called when it is over.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Reply:
             line.ids.uuid(), conversation_id, session.output_format, session.voice, metadata=want.metadata
         )
         self.is_over = False
+        self.is_dying = False
         self.calls: dict[str, ToolRequest] = {}
         self._is_created = False
+        self._ends_untold = False
         self._started_ms = line.now_ms
         self._audio_ms = 0.0
         self._text_tokens = 0
@@ -127,11 +130,14 @@ class Reply:
             self._send_chunk(message)
         self._send_texts(message)
         if message.sent < len(message.speech.chunks):
-            due_ms = self._line.now_ms if self._line.is_instant else message.started_ms + message.sent * CHUNK_MS
-            self._next = self._line.agenda.put(due_ms, lambda: self._speak_on(message))
+            self._at_next_chunk(message, lambda: self._speak_on(message))
             return
         self._close_message("incomplete" if self._turn.incomplete else "completed")
         message.after()
+
+    def _at_next_chunk(self, message: _Message, action: Callable[[], None]) -> None:
+        due_ms = self._line.now_ms if self._line.is_instant else message.started_ms + message.sent * CHUNK_MS
+        self._next = self._line.agenda.put(due_ms, action)
 
     def _send_chunk(self, message: _Message) -> None:
         audio, duration_ms = message.speech.chunks[message.sent]
@@ -169,6 +175,7 @@ class Reply:
 
     def _call(self) -> None:
         """Announce the calls; the service's own tools are answered inside, in the same response."""
+        quirks = self._line.world.quirks
         for number, request in enumerate(self._turn.calls):
             entry = self._entry("function_call", "user")
             entry.call_id = f"call-{self._line.ids.uuid()}-{number}"
@@ -178,9 +185,13 @@ class Reply:
             line.send(*line.wire.call_done(self.state, entry, as_arguments(request.arguments)))
             if request.name not in SERVER_TOOLS:
                 self.calls[entry.call_id] = request
+                if not quirks.refuse_early_outputs:
+                    self._items.answerable.add(entry.call_id)
         answer = self._turn.answer(()) if self._turn.calls and not self.calls else None
         if answer:
             self._speak(answer, self._end)
+        elif self.calls and quirks.done_after_calls_ms:
+            self._later(quirks.done_after_calls_ms, self._end)
         else:
             self._end()
 
@@ -191,21 +202,41 @@ class Reply:
         self._stop()
         self.state.status = status
         self.state.usage = self._usage()
-        self._line.send(*self._line.wire.response_done(self.state))
+        if not self._ends_untold:
+            self._line.send(*self._line.wire.response_done(self.state))
         self._items.answerable.update(self.calls)
         self._on_end(self)
 
     def _stop(self) -> None:
         self.is_over = True
+        self._call_off()
+
+    def _call_off(self) -> None:
         if self._next is not None:
             self._next.call_off()
 
-    def cancel(self) -> None:
+    def cancel(self, *, by_speech: bool = False) -> None:
         """Break off: what was begun ends as incomplete, the response as cancelled."""
+        quirks = self._line.world.quirks
         if not self._is_created:
             self._create()
-        self._close_message("incomplete")
-        self._finish("cancelled")
+        self.is_dying = True
+        self._ends_untold = by_speech and quirks.no_done_after_interrupt
+        self._call_off()
+        self._run_out(quirks.late_deltas)
+
+    def _run_out(self, chunks: int) -> None:
+        """At most so many chunks still come, each at its time, and then the end."""
+        message = self._message
+        if message is None or not chunks or message.sent == len(message.speech.chunks):
+            self._close_message("incomplete")
+            self._finish("cancelled")
+        else:
+            self._at_next_chunk(message, lambda: self._send_late(message, chunks))
+
+    def _send_late(self, message: _Message, chunks: int) -> None:
+        self._send_chunk(message)
+        self._run_out(chunks - 1)
 
     def _usage(self) -> dict[str, Any]:
         text_in, audio_in = token_count(self.want.text), round(self.want.audio_ms * TOKENS_PER_S / 1000)
@@ -256,7 +287,7 @@ def send_raw(line: Line, events: tuple[Mapping[str, Any], ...], ids: Mapping[str
     """Send a scenario's own events: `{response_id}` and `{item_id}` filled in, an id given where they have none."""
     for event in events:
         filled: dict[str, Any] = _filled(dict(event), ids)
-        line.send({"event_id": line.ids.uuid(), **filled})
+        line.send_as_it_is({"event_id": line.ids.uuid(), **filled})
 
 
 def _filled(value: Any, ids: Mapping[str, str]) -> Any:

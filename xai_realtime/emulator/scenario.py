@@ -144,11 +144,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a scenario sets besides its turns: how audio is heard that is no audible text, and limits."""
+    """What a scenario sets besides its turns: how audio is heard that is no audible text, and limits.
+
+    `answers_commits` is False where a commit by hand makes an item alone, and only a request is answered.
+    """
 
     fallback: str = FALLBACK
     stt_fallback: str = STT_FALLBACK
     limits: Limits = Limits()
+    answers_commits: bool = True
 
 
 @runtime_checkable
@@ -157,7 +161,7 @@ class Scenario(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """Fallbacks of hearing and limits."""
+        """Fallbacks of hearing, limits, and what is answered."""
         ...
 
     def turn(self, prompt: Prompt) -> Turn:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from traceback import extract_tb
-from typing import Any, Final
+from typing import Final
 
 from pydantic_core import to_json
 
@@ -54,6 +54,8 @@ class Speaker:
         self._outputs: dict[str, str | None] = {}
         self._called: Turn | None = None
         self._held: Want | None = None
+        self._early: dict[str, str] = {}
+        self._unanswered: tuple[str, float] | None = None
         self._last_input = ""
         self._has_answered_audio = False
         self._idle: Step | None = None
@@ -75,11 +77,20 @@ class Speaker:
             self._last_input = "output"
             if created.call_id in self._outputs:
                 self._outputs[created.call_id] = created.text
+            elif self._active is not None and created.call_id in self._active.calls:
+                self._early[created.call_id] = created.text
             if self._held is not None and self._is_complete:
                 want, self._held = self._held, None
                 self._when_free(lambda: self._go_on(want))
         elif created.kind == "message" and created.role == "user":
             self._last_input = "user"
+            self._unanswered = None
+
+    def heard(self, text: str, audio_ms: float) -> None:
+        """A turn was committed that only a request answers."""
+        self.new_input()
+        self._last_input = "user"
+        self._unanswered = (text, audio_ms)
 
     @property
     def _is_complete(self) -> bool:
@@ -97,6 +108,8 @@ class Speaker:
         metadata = settings.object("metadata")
         if metadata is not None and len(metadata.values) > MAX_METADATA:
             raise failures.out_of_range(metadata.path, f"at most {MAX_METADATA} pairs are allowed")
+        if heard is None and self._unanswered is not None and self._last_input == "user":
+            heard, audio_ms = self._unanswered
         want = Want(
             heard or "",
             audio_ms,
@@ -107,10 +120,11 @@ class Speaker:
         if heard is not None:
             self._last_input = "user"
             self._has_answered_audio = False
-        if self._has_answered_audio and not self._session().detection.is_automatic:
+        if self._has_answered_audio and self._drops_requests:
             return
         if self._active is not None:
             raise failures.active_response(self._active.state.id)
+        self._unanswered = None
         self._rest()
         if self._outputs and self._last_input != "user":
             if self._is_complete:
@@ -121,9 +135,15 @@ class Speaker:
         self._answer(want, heard)
         self._has_answered_audio = heard is not None
 
+    @property
+    def _drops_requests(self) -> bool:
+        """Is a request for what was answered already passed over in silence?"""
+        return self._line.world.answers_commits and not self._session().detection.is_automatic
+
     def answer_voice(self, heard: str, audio_ms: float) -> None:
         """A voice turn was committed: it is answered without being asked."""
         self._last_input = "user"
+        self._unanswered = None
         self._has_answered_audio = True
         want = Want(heard, audio_ms, is_voice=True)
         self._when_free(lambda: self._answer(want, heard))
@@ -131,8 +151,13 @@ class Speaker:
     def speech_started(self) -> None:
         """The user speaks again: a reply that runs is broken off, unless it may not be."""
         reply = self._active
-        if reply is not None and reply.want.is_interruptible and self._session().detection.interrupts:
-            reply.cancel()
+        if (
+            reply is not None
+            and not reply.is_dying
+            and reply.want.is_interruptible
+            and self._session().detection.interrupts
+        ):
+            reply.cancel(by_speech=True)
         self._rest()
 
     def begin_and_drop(self) -> None:
@@ -146,7 +171,7 @@ class Speaker:
         """`response.cancel`. Raises Refused."""
         response_id = given.text("response_id")
         reply = self._active
-        if reply is None or (response_id is not None and response_id != reply.state.id):
+        if reply is None or reply.is_dying or (response_id is not None and response_id != reply.state.id):
             raise failures.cancel_not_active()
         reply.cancel()
 
@@ -222,7 +247,7 @@ class Speaker:
     def _ended(self, reply: Reply) -> None:
         self._active = None
         if reply.calls:
-            outputs: dict[str, Any] = dict.fromkeys(reply.calls)
+            outputs = {call_id: self._early.pop(call_id, None) for call_id in reply.calls}
             self._outputs, self._called, self._held = outputs, reply.turn, None
             self._last_input = ""
         self._on_end()

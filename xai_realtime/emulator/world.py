@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
+from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import Limits, Scenario, ScenarioLike, as_scenario
 from xai_realtime.errors import ConfigurationError
 
@@ -71,7 +72,8 @@ class Ids:
 class World:
     """Everything one emulator remembers beyond a connection.
 
-    `ids` mints, `limits` bound, `scenario` answers. `keep_conversation` and `resume_conversation` hold what a
+    `ids` mints, `limits` bound, `scenario` answers; `answers_commits` says whether a commit by hand is answered
+    without a request, `quirks` what is done oddly. `keep_conversation` and `resume_conversation` hold what a
     connection left for the next one, for 30 minutes from when it was last kept. Raises ConfigurationError for
     a value that is not allowed.
     """
@@ -83,6 +85,8 @@ class World:
         dialect: Dialect = "xai",
         pace: Pace = "real",
         seed: int | None = None,
+        answers_commits: bool | None = None,
+        quirks: Quirks | None = None,
         limits: Limits | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
@@ -96,6 +100,13 @@ class World:
             raise ConfigurationError(f"seed is {seed!r}; a whole number or None is allowed")
         self.seed = seed
         self.ids = Ids(seed)
+        if not isinstance(answers_commits, bool | None):
+            raise ConfigurationError(f"answers_commits is {answers_commits!r}; True, False or None is allowed")
+        usual = self.scenario.settings.answers_commits
+        self.answers_commits: bool = usual if answers_commits is None else answers_commits
+        if not isinstance(quirks, Quirks | None):
+            raise ConfigurationError(f"quirks is a {type(quirks).__name__}; Quirks or None is allowed")
+        self.quirks = quirks or Quirks()
         given = {
             "max_duration_s": max_duration_s,
             "idle_timeout_s": idle_timeout_s,
@@ -107,7 +118,7 @@ class World:
         self.open_sessions = 0
         self._epoch_ms: float | None = None if seed is None else float(SEEDED_EPOCH_MS)
         self._secrets: OrderedDict[str, float] = OrderedDict()
-        self._conversations: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+        self._conversations: OrderedDict[str, tuple[float, Any, str]] = OrderedDict()
 
     def now_epoch_ms(self, now_ms: float) -> int:
         """Wall-clock time in milliseconds; with a seed it counts from a fixed date."""
@@ -127,19 +138,27 @@ class World:
         """When a client secret ends on the emulator's clock, also when that is past; None when it is not of here."""
         return self._secrets.get(value)
 
-    def keep_conversation(self, conversation_id: str, state: Any, now_ms: float) -> None:
-        """Hold `state` for whoever resumes this conversation."""
-        self._conversations[conversation_id] = (now_ms + RESUMABLE_MS, state)
+    def keep_conversation(self, conversation_id: str, state: Any, now_ms: float, holder: str = "") -> None:
+        """Hold `state` for whoever resumes this conversation.
+
+        `holder` is the session that keeps it. What one keeps that another has resumed since is passed over: its
+        client is gone, it only has not noticed yet.
+        """
+        _, _, known = self._conversations.get(conversation_id, (0.0, None, holder))
+        if known != holder:
+            return
+        self._conversations[conversation_id] = (now_ms + RESUMABLE_MS, state, holder)
         self._conversations.move_to_end(conversation_id)
         while len(self._conversations) > MAX_CONVERSATIONS:
             self._conversations.popitem(last=False)
 
-    def resume_conversation(self, conversation_id: str, now_ms: float) -> Any | None:
-        """What was kept of a conversation, None when there is nothing or its time is over."""
-        until_ms, state = self._conversations.get(conversation_id, (float("-inf"), None))
+    def resume_conversation(self, conversation_id: str, now_ms: float, holder: str = "") -> Any | None:
+        """What was kept of a conversation, now held by `holder`; None when there is nothing or its time is over."""
+        until_ms, state, _ = self._conversations.get(conversation_id, (float("-inf"), None, ""))
         if now_ms >= until_ms:
             self._conversations.pop(conversation_id, None)
             return None
+        self._conversations[conversation_id] = (until_ms, state, holder)
         return state
 
 

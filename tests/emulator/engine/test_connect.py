@@ -205,6 +205,58 @@ def test_conversation_can_be_resumed_when_the_server_has_not_noticed_the_loss_ye
     assert [item.text for item in second.conversation.items] == ["You said: Hello"]
 
 
+STORY = "One comes first of all the numbers that there are. Two comes then. Three comes after two."
+
+
+def resumable(text: str = STORY, **settings: Any) -> Call:
+    """A call that was asked for a story."""
+    call = Call(lambda prompt: text, session={"resumption": {"enabled": True}, **MANUAL}, **settings)
+    call.write("Tell me")
+    return call
+
+
+def replayed(call: Call) -> list[str]:
+    call.send({"type": "session.update", "session": {"resumption": {"enabled": True}}})
+    call.take()
+    return [item.text for item in call.conversation.items]
+
+
+@pytest.mark.behaviour("emulator-resumes-what-was-said")
+@pytest.mark.parametrize("pace", ["real", "instant"])
+def test_reply_that_was_cut_is_replayed_as_far_as_its_words_went_out(pace: str) -> None:
+    call = resumable(pace=pace)
+    call.run(1_000)
+    deltas = [frame for _, frame in call.frames if b"audio_transcript.delta" in frame.data]
+    call.now_ms += 5_000
+    lost = [] if pace == "real" else deltas[1:]
+    odd = [Frame(b"\x00", is_text=False), Frame(b'{"type": "response.output_audio_transcript.delta", "delta": 1}')]
+    call.engine.disconnected(call.now_ms, [*odd, *lost])
+    query = {"conversation_id": call.conversation.conversation_id or ""}
+    again = Call(world=call.world, query=query, now_ms=call.now_ms)
+    assert replayed(again) == ["One comes first of all the numbers"]
+
+
+def test_reply_of_which_no_word_went_out_is_not_replayed() -> None:
+    call = resumable()
+    call.engine.disconnected(call.now_ms + 1_000)
+    query = {"conversation_id": call.conversation.conversation_id or ""}
+    assert replayed(Call(world=call.world, query=query, now_ms=call.now_ms)) == []
+
+
+@pytest.mark.behaviour("emulator-resumed-elsewhere")
+def test_connection_that_was_resumed_elsewhere_keeps_nothing_any_more() -> None:
+    call = resumable()
+    call.run(20_000)
+    call.write("Tell me more")
+    call.run(1_000)
+    query = {"conversation_id": call.conversation.conversation_id or ""}
+    again = Call(world=call.world, query=query, now_ms=call.now_ms)
+    assert replayed(again) == [STORY]
+    call.run(20_000)
+    call.engine.disconnected(call.now_ms)
+    assert replayed(resumed(again)) == [STORY]
+
+
 def test_engine_sends_nothing_after_the_client_has_left() -> None:
     call = Call()
     call.write("Hello")

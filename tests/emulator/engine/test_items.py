@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.emulator.engine.driving import MANUAL, VAD, Call, say
 from xai_realtime.audible import speak
 from xai_realtime.audio import silence
+from xai_realtime.emulator.scenario import Prompt
 from xai_realtime.frames import Frame
 
 DELETED = "conversation.item.deleted"
@@ -105,6 +106,24 @@ def test_deleted_item_is_gone_and_the_receipt_leaves_out_which() -> None:
     assert call.errors[0]["code"] == "item_not_found"
     assert len(call.of(DELETED)) == 1
     assert len(call.of("conversation.item.added")) == 2
+
+
+def test_deleted_item_is_gone_for_the_model_and_for_whoever_resumes() -> None:
+    seen: list[Prompt] = []
+    call = Call(lambda prompt: seen.append(prompt) or "Yes.", session={"resumption": {"enabled": True}})
+    for words in ("One", "Two"):
+        call.write(words, id=words)
+        call.run(5_000)
+    spoken = call.last("response.output_item.done")["item"]["id"]
+    for item_id in ("One", spoken):
+        call.send({"type": "conversation.item.delete", "item_id": item_id})
+    call.write("Three")
+    call.run(5_000)
+    assert seen[-1].history == (("assistant", "Yes."), ("user", "Two"))
+    call.engine.disconnected(call.now_ms)
+    query = {"conversation_id": call.conversation.conversation_id or ""}
+    again = Call(world=call.world, query=query, now_ms=call.now_ms, session={})
+    assert [item.text for item in again.conversation.items] == ["Yes.", "Yes."]
 
 
 BAD = [

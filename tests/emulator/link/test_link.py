@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,6 @@ import pytest
 
 from tests.emulator.standin import StandIn, event
 from xai_realtime import (
-    Channel,
     ChannelRequest,
     ClosedByServerError,
     ConnectionBrokenError,
@@ -21,24 +21,29 @@ from xai_realtime import (
     memory_pair,
     run_virtual,
 )
-from xai_realtime.emulator.inprocess import MemoryEnd
+from xai_realtime.emulator.inprocess import ClientEnd, MemoryEnd
 from xai_realtime.emulator.link import Clock, hold
 from xai_realtime.emulator.world import World
+from xai_realtime.transport.memory import MemoryChannel
 
 pytestmark = pytest.mark.anyio
 BACKENDS = ("asyncio", "trio")
+BUFFER = 64
 
 
 @asynccontextmanager
-async def linked(limit: int = 1000) -> AsyncIterator[tuple[Channel, StandIn]]:
-    transport, server = memory_pair()
-    async with anyio.create_task_group() as tasks, transport.open(ChannelRequest("ws://x")) as client:
+async def linked(limit: int = 1000) -> AsyncIterator[tuple[ClientEnd, StandIn]]:
+    transport, server = memory_pair(buffer=BUFFER)
+    under_way: deque[Frame] = deque()
+    async with anyio.create_task_group() as tasks, transport.open(ChannelRequest("ws://x")) as near:
+        assert isinstance(near, MemoryChannel)
+        client = ClientEnd(near, under_way)
         _, end = await server.accept()
         clock = Clock()
         engine = StandIn(World(seed=1), {}, clock.now_ms())
 
         async def run() -> None:
-            await hold(engine, MemoryEnd(end), clock, name="session 1", max_message_bytes=limit)
+            await hold(engine, MemoryEnd(end, under_way), clock, name="session 1", max_message_bytes=limit)
 
         tasks.start_soon(run)
         with anyio.fail_after(5):
@@ -151,6 +156,28 @@ async def test_link_ends_when_the_client_leaves_while_it_is_sending() -> None:
         await client.send(event(do="many", count=1000))
         await client.receive()
     assert engine.gone_ms is not None
+
+
+@pytest.mark.parametrize("leave", ["close", "break"])
+@pytest.mark.behaviour("emulator-lost-frames")
+async def test_link_tells_the_engine_what_the_client_left_unread(leave: str) -> None:
+    async with linked(limit=10**6) as (client, engine):
+        await client.send(event(do="many", count=2 * BUFFER))
+        for _ in range(10):
+            await client.receive()
+        if leave == "break":
+            client.break_off()
+    assert [json.loads(frame.data)["number"] for frame in engine.lost] == list(range(10, 2 * BUFFER))
+
+
+async def test_link_counts_as_read_what_a_client_can_still_read_when_the_server_ends_first() -> None:
+    async with linked(limit=10**6) as (client, engine):
+        await client.send(event(do="many", count=BUFFER // 2))
+        await client.send(event(do="cut"))
+        with pytest.raises(ConnectionBrokenError):
+            while True:
+                await client.receive()
+    assert engine.lost == []
 
 
 def test_clock_goes_on_where_it_was_on_another_event_loop() -> None:

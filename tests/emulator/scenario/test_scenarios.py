@@ -12,6 +12,9 @@ from xai_realtime.emulator import DropSpec, ErrorSpec, Limits, Prompt, Settings,
 from xai_realtime.emulator.scenario import DEFAULT_SCENARIO, Rule, as_scenario, fill, load_scenario, names_in
 
 WHOLE = """
+[emulator]
+answers_commits = false
+
 [hearing]
 fallback = "a"
 stt_fallback = "b"
@@ -78,7 +81,7 @@ def test_scenario_file_fills_the_groups_of_its_pattern_into_every_text(whole: Ta
 
 @pytest.mark.behaviour("emulator-scenario-toml")
 def test_scenario_file_gives_all_that_a_turn_can_hold(whole: TableScenario) -> None:
-    assert whole.settings == Settings("a", "b", Limits(1.5, 3, 2, 1000))
+    assert whole.settings == Settings("a", "b", Limits(1.5, 3, 2, 1000), answers_commits=False)
     assert whole.turn(Prompt("both")).calls == (ToolRequest("one"), ToolRequest("two", "no json: both"))
     assert whole.turn(Prompt("bad")).error == ErrorSpec("bad is bad", "c", "t")
     assert whole.turn(Prompt("bye")) == Turn(say="Bye", drop=DropSpec(500, 1011), fail=True)

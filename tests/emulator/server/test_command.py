@@ -19,6 +19,9 @@ import anyio
 import pytest
 
 from xai_realtime import AsyncClient
+from xai_realtime.cli import emulating as command_module
+from xai_realtime.cli import main
+from xai_realtime.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[3]
 TIMEOUT_S = 30
@@ -148,6 +151,22 @@ def test_command_names_file_line_and_field_of_a_bad_scenario(tmp_path: Path) -> 
     done = run("--port", 0, "--scenario", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{path}:3: turn 1, say: is a number; a text is allowed\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "answers"), [([], True), (["--no-answer-to-commits"], False), (["--answer-to-commits"], True)]
+)
+def test_command_answers_commits_unless_it_is_told_not_to(
+    flags: list[str], answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Emulator] = []
+
+    async def run(emulator: Emulator, scenario: str) -> None:
+        made.append(emulator)
+
+    monkeypatch.setattr(command_module, "_run", run)
+    main(["emulate", "--port", "0", *flags])
+    assert [emulator.world.answers_commits for emulator in made] == [answers]
 
 
 @pytest.mark.parametrize(
