@@ -53,8 +53,15 @@ async def connected(host: str, port: int) -> socket.socket:
     return sock
 
 
+def check_open(sock: socket.socket) -> None:
+    """A socket that was closed meanwhile cannot be waited for."""
+    if sock.fileno() == -1:
+        raise anyio.ClosedResourceError
+
+
 async def received(sock: socket.socket) -> bytes:
     while True:
+        check_open(sock)
         await anyio.wait_readable(sock)
         with suppress(BlockingIOError):
             return sock.recv(READ_BYTES)
@@ -62,6 +69,7 @@ async def received(sock: socket.socket) -> bytes:
 
 async def send_all(sock: socket.socket, data: bytes) -> None:
     while data:
+        check_open(sock)
         await anyio.wait_writable(sock)
         with suppress(BlockingIOError):
             data = data[sock.send(data) :]

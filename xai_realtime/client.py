@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from xai_realtime.address import Address, Key, check_headers, merge_headers, socket_url, web_url
 from xai_realtime.defaults import BASE_URL, CLIENT_SECRET_S, VOICE_MODEL
@@ -21,6 +21,13 @@ from xai_realtime.realtime.secrets import (
     secret_value,
 )
 from xai_realtime.transport.base import ChannelRequest, Transport
+
+if TYPE_CHECKING:
+    from xai_realtime.protocol.policy import SessionPolicy
+    from xai_realtime.realtime._carrier import Observer
+    from xai_realtime.realtime.config import SessionConfig, SessionSettings
+    from xai_realtime.realtime.history import HistoryLike
+    from xai_realtime.realtime.session import Approve, RealtimeSession
 
 __all__ = ["AsyncClient", "Realtime"]
 
@@ -158,6 +165,62 @@ class Realtime:
             "realtime", "realtime", fields, url=url, api_key=api_key, headers=headers, subprotocols=subprotocols
         )
         return _connected(self._client.transport, _as_browser(request, api_key) if as_subprotocol else request)
+
+    def session(
+        self,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        *,
+        policy: SessionPolicy | None = None,
+        history: Iterable[HistoryLike] = (),
+        observer: Observer | None = None,
+        approve: Approve | None = None,
+        wait_until_ready: bool = True,
+        url: str | None = None,
+        query: Mapping[str, str] | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        client_secret: ClientSecret | str | None = None,
+        call_id: str | None = None,
+        **settings: Unpack[SessionSettings],
+    ) -> RealtimeSession:
+        """A conversation: `async with client.realtime.session(voice="eve", tools=[get_weather]) as session`.
+
+        `settings` are those of SessionConfig (instructions, voice, tools, turn_detection, input, output, ...), laid
+        over `config`. `policy` says how the session behaves. `history` is what the conversation begins with: pairs of
+        role and text, items, or their JSON; calls in it count as done. `observer` sees every event of the wire in and
+        out (called with `"in"` or `"out"` and the event); `approve` is asked before each call of a function. What they
+        raise ends the session and surfaces from its iterator. Entering waits until the session is configured, unless
+        `wait_until_ready=False`: then it does not wait for anything, and what you send is held. The first connection
+        is tried once. `url`, `query`, `api_key`, `headers`, `client_secret` and `call_id` are those of `connect`.
+
+        Raises ConfigurationError at once; entering raises what `connect` raises, and TransportTimeoutError when the
+        session is not ready in time.
+        """
+        from xai_realtime.protocol.policy import SessionPolicy
+        from xai_realtime.realtime.config import SessionConfig
+        from xai_realtime.realtime.session import RealtimeSession
+
+        if isinstance(config, Mapping):
+            config = SessionConfig.from_mapping(config)
+        made = SessionConfig(**settings) if config is None else config.changed(**settings).config
+        names_model = url is not None and Address(url).has("model") and "model" not in made.model_fields_set
+
+        def connect(conversation_id: str | None) -> AbstractAsyncContextManager[RealtimeConnection]:
+            return self.connect(
+                model=None if names_model or call_id is not None else made.model,
+                conversation_id=conversation_id,
+                call_id=call_id,
+                url=url,
+                query=query,
+                api_key=api_key,
+                headers=headers,
+                client_secret=client_secret,
+            )
+
+        connect(None)  # so that a missing key or a bad address is known at once
+        given = policy or SessionPolicy()
+        hooks: dict[str, Any] = {"observer": observer, "approve": approve, "waits_until_ready": wait_until_ready}
+        return RealtimeSession(connect, made, given, history=history, **hooks)
 
     async def client_secret(
         self,

@@ -9,6 +9,7 @@ The tree::
     ├── ProtocolError
     │   ├── LocalProtocolError                  we tried what the protocol does not allow now
     │   └── RemoteProtocolError                 the peer sent what cannot be used
+    ├── ServiceError                            an `error` event after which the session cannot go on
     ├── ApiError                                an HTTP answer that says no: status, code, message, request id
     │   ├── AuthenticationError                 401, or 400 over a wrong key
     │   ├── PermissionDeniedError               403: the key may not do this, or there are no credits
@@ -67,6 +68,7 @@ __all__ = [
     "ReplayOrderError",
     "ReplayStuckError",
     "ServerError",
+    "ServiceError",
     "SpecError",
     "TransportError",
     "TransportTimeoutError",
@@ -119,6 +121,21 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer's fault: what it sent cannot be used."""
+
+
+class ServiceError(XaiRealtimeError):
+    """The service ended the session with an `error` event, over a wrong key or a used-up quota.
+
+    `code` and `message` are its own words.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
 
 
 class ApiError(XaiRealtimeError):

@@ -129,9 +129,21 @@ async def survivors(tape: Cassette) -> tuple[int, list[str]]:
     return tried, passed
 
 
+EACH_ONCE = [
+    pytest.param(
+        path,
+        backend,
+        id=f"{path.stem}-{backend}",
+        marks=[] if (number + place) % 2 == 0 else [pytest.mark.slow],
+    )
+    for number, path in enumerate(SHORT)
+    for place, backend in enumerate(("asyncio", "trio"))
+]
+"""Each tape on one of the backends; on the other one among the slow tests."""
+
+
 @pytest.mark.behaviour("replay-every-outgoing-frame-counts")
-@BACKENDS
-@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("path", "backend"), EACH_ONCE)
 def test_replay_fails_with_path_and_line_when_any_outgoing_frame_of_a_committed_tape_is_changed(
     path: Path, backend: Any
 ) -> None:
@@ -141,6 +153,7 @@ def test_replay_fails_with_path_and_line_when_any_outgoing_frame_of_a_committed_
 
 
 @pytest.mark.behaviour("replay-every-outgoing-frame-counts")
+@pytest.mark.slow
 def test_replay_fails_with_path_and_line_when_any_outgoing_frame_of_an_imported_recording_is_changed(
     tmp_path: Path, recordings: Callable[[], list[Path]]
 ) -> None:

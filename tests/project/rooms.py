@@ -36,6 +36,7 @@ ROOMS: dict[str, int] = {
     "tts": 5,
     "client": 6,
     "models": 6,
+    "sync_client": 6,
     "__init__": 6,
     "__main__": 7,
     "cli": 7,
@@ -112,6 +113,7 @@ NEVER: dict[int, frozenset[str]] = {
 NEVER_EXCEPT: dict[str, frozenset[str]] = {
     f"{PACKAGE}.transport.websocket*": LOOPS,
     f"{PACKAGE}.transport._websocket*": LOOPS,
+    f"{PACKAGE}.sync_client._thread": frozenset({"concurrent", "threading"}),
 }
 
 DYNAMIC = frozenset({PACKAGE})

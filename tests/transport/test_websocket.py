@@ -365,6 +365,7 @@ async def test_open_works_over_tls_when_the_context_trusts_the_server(server: St
             assert await channel.receive() == Frame(b"over tls")
 
 
+@pytest.mark.behaviour("ask-40")
 async def test_open_ignores_the_tls_context_when_the_address_is_plain(server: Start) -> None:
     transport = WebSocketTransport(ssl_context=ssl.create_default_context())
     with anyio.fail_after(5):

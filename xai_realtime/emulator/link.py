@@ -215,8 +215,9 @@ class _Link:
         wait_ms = None if due_ms is None else due_ms - self._clock.now_ms()
         if wait_ms is not None and wait_ms <= 0 and self._has_idled:
             wait_ms = STEP_MS  # an engine that names a time and then has nothing must not spin
-        # A shorter wait may leave the clock, which tells microseconds, where it is.
-        wait_s = None if wait_ms is None else max(wait_ms, RESOLUTION_MS) / 1000
+        elif wait_ms is not None and wait_ms > 0:
+            wait_ms = max(wait_ms, RESOLUTION_MS)  # a shorter one leaves the clock where it is
+        wait_s = None if wait_ms is None else wait_ms / 1000
         with anyio.move_on_after(wait_s):
             await self._wake.wait()
         self._wake = anyio.Event()

@@ -335,6 +335,9 @@ def _opened(start: str, left: str, entries: list[str], right: str) -> list[str]:
     """A table: an entry a line, or nothing between the brackets."""
     if not entries:
         return [f"{start}{left}{right}"]
+    if left == "(" and len(entries) == 1:
+        # The comma of a lone entry belongs to the tuple, so a formatter leaves it on one line.
+        return layout(start, Bracket(left, tuple(entries), right))
     return [f"{start}{left}", *(f"    {entry}," for entry in entries), right]
 
 

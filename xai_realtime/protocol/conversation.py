@@ -19,6 +19,7 @@ __all__ = ["Conversation", "Item", "ToolCall"]
 
 CALL: Final = "function_call"
 CALL_OUTPUT: Final = "function_call_output"
+MAX_ERRORS: Final = 1_000
 
 AudioDelta: TypeAlias = wire.ResponseOutputAudioDelta | wire.ResponseAudioDelta
 
@@ -64,7 +65,8 @@ class Item:
     """One entry of the conversation.
 
     `kind` is the wire's item type, `role` who it belongs to (a function call to the assistant, its
-    output to the tool, whatever role the wire repeats). `audio_bytes` counts the received audio.
+    output to the tool, whatever role the wire repeats). `audio_bytes` counts the received audio. `heard` is
+    what was heard of a message that was cut off, None when all of it was.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Item:
     output: str | None = None
     response_id: str | None = None
     audio_bytes: int = 0
+    heard: str | None = None
     names: Statements = field(default_factory=Statements)
     outputs: Statements = field(default_factory=Statements)
     arguments: Statements = field(default_factory=Statements)
@@ -101,6 +104,10 @@ class Item:
         """The statements about one content part."""
         return self.parts.setdefault(index or 0, Statements())
 
+    def said(self) -> str:
+        """What reached the listener: all of the text, or what was heard of it."""
+        return self.text if self.heard is None else self.heard
+
     def hear(self, audio: bytes) -> None:
         """Take in one chunk of the item's audio."""
         if self._audio is None:
@@ -120,9 +127,12 @@ class ToolCall:
 
 
 class Conversation:
-    """The state of one connection's conversation: feed it every server event with `receive`."""
+    """The state of one conversation: feed it every server event with `receive`.
 
-    def __init__(self) -> None:
+    Without `hashes_audio` the received audio is counted alone, which spares decoding it here.
+    """
+
+    def __init__(self, *, hashes_audio: bool = True) -> None:
         self.session: wire.Session | None = None
         self.conversation_id: str | None = None
         self.usage = UsageTotals()
@@ -131,6 +141,7 @@ class Conversation:
         self._items: dict[str, Item] = {}
         self._order: list[str] = []
         self._configured = False
+        self._hashes_audio = hashes_audio
         self._speaking = "(binary audio)"
 
     @property
@@ -152,6 +163,29 @@ class Conversation:
         """(role, text) of every message with text, in order."""
         return ((item.role, item.text) for item in self.items if item.kind == "message" and item.text)
 
+    def item(self, item_id: str) -> Item | None:
+        """The item under an id, None when there is none."""
+        return self._items.get(item_id)
+
+    def forget(self, item_id: str) -> None:
+        """Take an item out, as the server does when it confirms a deletion without saying of what."""
+        if self._items.pop(item_id, None) is not None:
+            self._order.remove(item_id)
+
+    def reconnected(self) -> None:
+        """The conversation goes on over a new connection: what comes before its first receipt is a replay."""
+        self._configured = False
+
+    @property
+    def speaking_item(self) -> str:
+        """The message that audio without ids belongs to."""
+        return self._speaking
+
+    @property
+    def is_configured(self) -> bool:
+        """Did the server acknowledge the configuration of this connection?"""
+        return self._configured
+
     def receive(self, event: object) -> None:
         """Fold one event in. Events that do not bear on the conversation change nothing."""
         handler = _HANDLERS.get(type(event))
@@ -161,9 +195,6 @@ class Conversation:
     def _session(self, event: wire.SessionCreated | wire.SessionUpdated) -> None:
         self.session = event.session
         self._configured = self._configured or isinstance(event, wire.SessionUpdated)
-
-    def _conversation_created(self, event: wire.ConversationCreated) -> None:
-        self.conversation_id = event.conversation.id
 
     def _item_announced(self, event: wire.ConversationItemAdded | wire.ConversationItemCreated) -> None:
         item = self._know(event.item, event.previous_item_id)
@@ -176,26 +207,19 @@ class Conversation:
             self._speaking = item.id
 
     def _item_deleted(self, event: wire.ConversationItemDeleted) -> None:
-        if event.item_id in self._items:
-            del self._items[event.item_id]
-            self._order.remove(event.item_id)
+        self.forget(event.item_id)
 
     def _item_truncated(self, event: wire.ConversationItemTruncated) -> None:
         if event.transcript is not None:
-            self._item(event.item_id, "assistant").part(event.content_index).cut(event.transcript)
-
-    def _heard(
-        self,
-        event: wire.ConversationItemInputAudioTranscriptionUpdated
-        | wire.ConversationItemInputAudioTranscriptionCompleted,
-    ) -> None:
-        self._item(event.item_id, "user").part(event.content_index).state(event.transcript or "")
-
-    def _committed(self, event: wire.InputAudioBufferCommitted | wire.InputAudioBufferSpeechStarted) -> None:
-        self._item(event.item_id, "user")
+            item = self._item(event.item_id, "assistant")
+            item.part(event.content_index).cut(event.transcript)
+            item.heard = event.transcript
 
     def _audio_delta(self, event: AudioDelta) -> None:
         item = self._item(event.item_id, "assistant")
+        if not self._hashes_audio:
+            item.audio_bytes += len(event.delta) // 4 * 3 - event.delta[-2:].count("=")
+            return
         try:
             audio = event.audio
         except AudioDecodeError:
@@ -205,41 +229,16 @@ class Conversation:
 
     def _binary_audio(self, event: BinaryAudio) -> None:
         """Audio that came as a binary message names no item: it belongs to the message announced last."""
-        self._item(self._speaking, "assistant").hear(event.audio)
-
-    def _text_delta(self, event: _TextDelta) -> None:
-        self._item(event.item_id, "assistant").part(event.content_index).stream(event.delta or "")
-
-    def _transcript_done(
-        self, event: wire.ResponseOutputAudioTranscriptDone | wire.ResponseAudioTranscriptDone
-    ) -> None:
-        self._item(event.item_id, "assistant").part(event.content_index).state(event.transcript or "")
-
-    def _text_done(self, event: wire.ResponseOutputTextDone | wire.ResponseTextDone) -> None:
-        self._item(event.item_id, "assistant").part(event.content_index).state(event.text or "")
-
-    def _content_part(self, event: wire.ResponseContentPartAdded | wire.ResponseContentPartDone) -> None:
-        if event.part is not None:
-            self._item(event.item_id, "assistant").part(event.content_index).state(_text_of(event.part))
-
-    def _arguments_delta(self, event: wire.ResponseFunctionCallArgumentsDelta) -> None:
-        item = self._item(event.item_id, "assistant", CALL)
-        item.arguments.stream(event.delta)
-        item.call_id = item.call_id or event.call_id
-
-    def _arguments_done(self, event: wire.ResponseFunctionCallArgumentsDone) -> None:
-        item = self._item(event.item_id, "assistant", CALL)
-        item.arguments.state(event.arguments)
-        item.names.state(event.name or "")
-        item.call_id = item.call_id or event.call_id
+        item = self._item(self._speaking, "assistant")
+        if self._hashes_audio:
+            item.hear(event.audio)
+        else:
+            item.audio_bytes += len(event.audio)
 
     def _response_done(self, event: wire.ResponseDone) -> None:
         for output in event.response.output or ():
             self._know(output, None).response_id = event.response.id
         self.usage.add(event.response.id, event.usage, event.response.usage)
-
-    def _error(self, event: wire.Error) -> None:
-        self.errors.append(event)
 
     def _know(self, stated: wire.ConversationItem, previous_item_id: str | None) -> Item:
         """The item that the server states, taken in as far as it says something new."""
@@ -267,6 +266,62 @@ class Conversation:
         return item
 
 
+def _conversation_created(conversation: Conversation, event: wire.ConversationCreated) -> None:
+    conversation.conversation_id = event.conversation.id
+
+
+def _error(conversation: Conversation, event: wire.Error) -> None:
+    conversation.errors.append(event)
+    del conversation.errors[:-MAX_ERRORS]
+
+
+def _heard(
+    conversation: Conversation,
+    event: wire.ConversationItemInputAudioTranscriptionUpdated | wire.ConversationItemInputAudioTranscriptionCompleted,
+) -> None:
+    conversation._item(event.item_id, "user").part(event.content_index).state(event.transcript or "")
+
+
+def _committed(
+    conversation: Conversation, event: wire.InputAudioBufferCommitted | wire.InputAudioBufferSpeechStarted
+) -> None:
+    conversation._item(event.item_id, "user")
+
+
+def _text_delta(conversation: Conversation, event: _TextDelta) -> None:
+    conversation._item(event.item_id, "assistant").part(event.content_index).stream(event.delta or "")
+
+
+def _transcript_done(
+    conversation: Conversation, event: wire.ResponseOutputAudioTranscriptDone | wire.ResponseAudioTranscriptDone
+) -> None:
+    conversation._item(event.item_id, "assistant").part(event.content_index).state(event.transcript or "")
+
+
+def _text_done(conversation: Conversation, event: wire.ResponseOutputTextDone | wire.ResponseTextDone) -> None:
+    conversation._item(event.item_id, "assistant").part(event.content_index).state(event.text or "")
+
+
+def _content_part(
+    conversation: Conversation, event: wire.ResponseContentPartAdded | wire.ResponseContentPartDone
+) -> None:
+    if event.part is not None:
+        conversation._item(event.item_id, "assistant").part(event.content_index).state(_text_of(event.part))
+
+
+def _arguments_delta(conversation: Conversation, event: wire.ResponseFunctionCallArgumentsDelta) -> None:
+    item = conversation._item(event.item_id, "assistant", CALL)
+    item.arguments.stream(event.delta)
+    item.call_id = item.call_id or event.call_id
+
+
+def _arguments_done(conversation: Conversation, event: wire.ResponseFunctionCallArgumentsDone) -> None:
+    item = conversation._item(event.item_id, "assistant", CALL)
+    item.arguments.state(event.arguments)
+    item.names.state(event.name or "")
+    item.call_id = item.call_id or event.call_id
+
+
 def _role(stated: wire.ConversationItem) -> str:
     """The wire calls a function call's role `user` in one event and `tool` in the next."""
     if stated.type == CALL:
@@ -290,32 +345,32 @@ _TextDelta: TypeAlias = (
 _HANDLERS: Final[Mapping[type, Callable[[Conversation, Any], None]]] = {
     wire.SessionCreated: Conversation._session,
     wire.SessionUpdated: Conversation._session,
-    wire.ConversationCreated: Conversation._conversation_created,
+    wire.ConversationCreated: _conversation_created,
     wire.ConversationItemAdded: Conversation._item_announced,
     wire.ConversationItemCreated: Conversation._item_announced,
     wire.ConversationItemDeleted: Conversation._item_deleted,
     wire.ConversationItemTruncated: Conversation._item_truncated,
-    wire.ConversationItemInputAudioTranscriptionUpdated: Conversation._heard,
-    wire.ConversationItemInputAudioTranscriptionCompleted: Conversation._heard,
-    wire.InputAudioBufferSpeechStarted: Conversation._committed,
-    wire.InputAudioBufferCommitted: Conversation._committed,
+    wire.ConversationItemInputAudioTranscriptionUpdated: _heard,
+    wire.ConversationItemInputAudioTranscriptionCompleted: _heard,
+    wire.InputAudioBufferSpeechStarted: _committed,
+    wire.InputAudioBufferCommitted: _committed,
     wire.ResponseOutputItemAdded: Conversation._output_item,
     wire.ResponseOutputItemDone: Conversation._output_item,
-    wire.ResponseContentPartAdded: Conversation._content_part,
-    wire.ResponseContentPartDone: Conversation._content_part,
+    wire.ResponseContentPartAdded: _content_part,
+    wire.ResponseContentPartDone: _content_part,
     wire.ResponseOutputAudioDelta: Conversation._audio_delta,
     wire.ResponseAudioDelta: Conversation._audio_delta,
     BinaryAudio: Conversation._binary_audio,
-    wire.ResponseOutputAudioTranscriptDelta: Conversation._text_delta,
-    wire.ResponseAudioTranscriptDelta: Conversation._text_delta,
-    wire.ResponseOutputTextDelta: Conversation._text_delta,
-    wire.ResponseTextDelta: Conversation._text_delta,
-    wire.ResponseOutputAudioTranscriptDone: Conversation._transcript_done,
-    wire.ResponseAudioTranscriptDone: Conversation._transcript_done,
-    wire.ResponseOutputTextDone: Conversation._text_done,
-    wire.ResponseTextDone: Conversation._text_done,
-    wire.ResponseFunctionCallArgumentsDelta: Conversation._arguments_delta,
-    wire.ResponseFunctionCallArgumentsDone: Conversation._arguments_done,
+    wire.ResponseOutputAudioTranscriptDelta: _text_delta,
+    wire.ResponseAudioTranscriptDelta: _text_delta,
+    wire.ResponseOutputTextDelta: _text_delta,
+    wire.ResponseTextDelta: _text_delta,
+    wire.ResponseOutputAudioTranscriptDone: _transcript_done,
+    wire.ResponseAudioTranscriptDone: _transcript_done,
+    wire.ResponseOutputTextDone: _text_done,
+    wire.ResponseTextDone: _text_done,
+    wire.ResponseFunctionCallArgumentsDelta: _arguments_delta,
+    wire.ResponseFunctionCallArgumentsDone: _arguments_done,
     wire.ResponseDone: Conversation._response_done,
-    wire.Error: Conversation._error,
+    wire.Error: _error,
 }

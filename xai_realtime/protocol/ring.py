@@ -111,8 +111,8 @@ class MicrophoneRing:
         self._sample_bytes = 1 if self._is_opus else format.sample_bytes
         self._units_per_s = _OPUS_UNITS_PER_S if self._is_opus else format.rate_hz * format.sample_bytes
         self._max_units = self._units(max_ms)
-        self._turns: deque[_Turn] = deque()
-        self._fallen: deque[_Turn] = deque()
+        self._turns: list[_Turn] = []
+        self._fallen: list[_Turn] = []
         self._sent: deque[_Chunk] = deque()
         self._held: deque[_Chunk] = deque()
         self._handed: _Handed | None = None
@@ -246,7 +246,7 @@ class MicrophoneRing:
         """
         for turns in (self._fallen, self._turns):
             while turns and (turn is None or turns[0].number <= turn):
-                self._kept -= turns.popleft().units
+                self._kept -= turns.pop(0).units
 
     def release(self, until_ms: float) -> None:
         """Forget uncommitted audio up to this stream time, as nobody spoke in it. It does not count as lost."""
@@ -352,7 +352,7 @@ class MicrophoneRing:
             turn.units -= lost
             turn.lost += lost
             if not turn.chunks:
-                self._fallen.append(self._turns.popleft())
+                self._fallen.append(self._turns.pop(0))
         elif self._sent:
             lost = _shorten(self._sent, excess, is_whole=self._is_opus)
             self._sent_units -= lost

@@ -74,6 +74,10 @@ class RealtimeConnection:
             _log.debug("sent input_audio_buffer.append, %d bytes", len(text))
         return self._channel.send_text(text)
 
+    def send_binary_audio(self, audio: bytes) -> Coroutine[Any, Any, None]:
+        """Append audio as one binary message, for the input transport `binary`: await the result. As `send_audio`."""
+        return self._channel.send(Frame(audio, is_text=False))
+
     async def receive(self) -> ReceivedEvent:
         """The next event. Cancelling is safe: nothing is lost.
 

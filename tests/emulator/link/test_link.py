@@ -105,6 +105,19 @@ def test_link_does_not_spin_when_an_engine_names_a_time_and_has_nothing() -> Non
     virtual(main)
 
 
+@pytest.mark.behaviour("emulator-link-times")
+def test_link_does_not_spin_when_less_is_left_than_its_clock_tells() -> None:
+    async def main() -> None:
+        async with linked() as (client, engine):
+            await anyio.sleep(2.0867)
+            await client.send(event(do="later", ms=1e-7))
+            await client.receive()
+            assert len(engine.taken_ms) <= 4
+            assert anyio.current_time() == pytest.approx(2.0867, abs=2e-6)
+
+    virtual(main)
+
+
 @pytest.mark.behaviour("emulator-link-ends")
 @pytest.mark.parametrize(
     ("told", "end"),

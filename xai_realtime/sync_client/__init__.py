@@ -1,0 +1,7 @@
+"""The client without async: calls that wait. In: options. Out: the blocking client. Imports: rooms 0-6."""
+
+from __future__ import annotations
+
+from xai_realtime.sync_client._client import Client, SyncRealtime, SyncRealtimeConnection, SyncRealtimeSession
+
+__all__ = ["Client", "SyncRealtime", "SyncRealtimeConnection", "SyncRealtimeSession"]
