@@ -5,12 +5,14 @@ VENV := .venv
 OLDEST := .venv-oldest
 BENCH := .venv-bench
 THIRDPARTY := .venv-thirdparty
+PEER := .venv-peer
+PEERS := openai livekit pipecat videosdk
 BIN := $(VENV)/bin
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PYTEST := -m pytest
 
-.PHONY: help demo test pytest test-oldest test-thirdparty lint types generate generate-check record bench soak format lock clean
+.PHONY: help demo test pytest test-oldest test-thirdparty lint types generate generate-check record bench bench-peers soak format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -60,8 +62,9 @@ format: $(VENV)/.stamp ## ruff: repair what can be repaired
 types: $(VENV)/.stamp ## mypy --strict
 	@$(BIN)/mypy
 
-generate: $(VENV)/.stamp ## print the event classes from spec/
+generate: $(VENV)/.stamp ## print the event classes from spec/, and the diagrams of the state tables
 	@$(BIN)/python -m xai_realtime.generate
+	@$(BIN)/python -m tools.state_tables
 
 record: $(VENV)/.stamp ## record the project's own tapes from the emulator anew
 	@$(BIN)/python -m tools.record_tapes
@@ -69,10 +72,21 @@ record: $(VENV)/.stamp ## record the project's own tapes from the emulator anew
 generate-check: $(VENV)/.stamp ## fail when the event classes and spec/ disagree
 	@$(BIN)/python -m xai_realtime.generate --check
 
-bench: $(BENCH)/.stamp ## speed beside the untyped baselines
+bench: $(BENCH)/.stamp ## speed beside the untyped baselines and other clients
 	@$(BENCH)/bin/python -m benchmarks
 	@echo
+	@$(BENCH)/bin/python -m benchmarks.sessions
+	@echo
 	@$(BENCH)/bin/python -m benchmarks.calls
+	@echo
+	@$(MAKE) --no-print-directory bench-peers
+
+$(PEER)-%/.stamp: requirements/peer-%.txt tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py --without-project $(@D) $<
+
+bench-peers: $(BENCH)/.stamp ## speed beside other clients, an environment each; one that cannot be installed is named
+	@-$(MAKE) --no-print-directory --silent --keep-going $(PEERS:%=$(PEER)-%/.stamp)
+	@$(BENCH)/bin/python -m benchmarks.peers
 
 soak: $(VENV)/.stamp ## the long tests, marked slow
 	@$(BIN)/python $(PYTEST) -n 2 -m slow -o faulthandler_timeout=3600
@@ -85,6 +99,7 @@ lock: ## resolve requirements/ anew (needs uv)
 	@for client in openai pydantic-ai; do \
 		$(LOCK) --extra emulator --group build pyproject.toml requirements/thirdparty-$$client.in \
 			-o requirements/thirdparty-$$client.txt || exit 1; done
+	@for peer in $(PEERS); do $(LOCK) requirements/peer-$$peer.in -o requirements/peer-$$peer.txt || exit 1; done
 
 clean: ## remove environments and caches
-	@rm -rf $(VENV) $(OLDEST) $(BENCH) $(THIRDPARTY)-* build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(OLDEST) $(BENCH) $(THIRDPARTY)-* $(PEER)-* build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

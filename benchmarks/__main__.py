@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from benchmarks import rows
 
-__all__ = ["main"]
+__all__ = ["main", "served"]
 
 Result = TypeVar("Result")
 PACKAGES = ("pydantic", "pydantic-core", "anyio", "websockets", "pybase64", "orjson", "trio", "httpx2")
@@ -26,11 +26,11 @@ def main() -> None:
     audio, unread = rows.parse()
     _row("bytes to typed event, audio in hand, against orjson + pybase64", f"{audio:.2f}", "<= 1.2, then <= 0.95")
     _row("bytes to typed event, audio unread, against the same", f"{unread:.2f}", "<= 0.9")
-    ratio, raw_us = _served(rows.receive)
+    ratio, raw_us = served(rows.receive)
     _row("receive over loopback, audio in hand, CPU against websockets", f"{ratio:.2f} (raw {raw_us:.1f} us)", "<= 1.5")
-    ratio, raw_us = _served(rows.send)
+    ratio, raw_us = served(rows.send)
     _row("send a 20 ms microphone frame, CPU against websockets", f"{ratio:.3f} (raw {raw_us:.1f} us)", "<= 1.05")
-    raw, ours = _served(rows.memory)
+    raw, ours = served(rows.memory)
     _row("memory of one open socket", f"{ours / 1000:.1f} kB (raw websockets {raw / 1000:.1f} kB)", "<= 22 kB")
     _imports()
     for backend, wall_ms in rows.replay().items():
@@ -56,7 +56,7 @@ def _row(measure: str, here: str, goal: str) -> None:
     print(f"| {measure} | {here} | {goal} |", flush=True)
 
 
-def _served(work: Callable[[int], Awaitable[Result]]) -> Result:
+def served(work: Callable[[int], Awaitable[Result]]) -> Result:
     """Run one measurement against a fresh server process."""
     command = [sys.executable, "-m", "benchmarks.server"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

@@ -1,35 +1,111 @@
 """A loopback server in a process of its own. In: `python -m benchmarks.server`. Out: its port on the first line.
 
-`/feed` sends the workload over and over, at the client's word; `/sink` reads and drops; `/idle` waits.
+`/feed` sends the workload over and over, each time that the client says go, and passes over what else it says; `/talk`
+is the same behind a session: it acknowledges the configuration, and feeds for each message of the user, with fresh
+ids; `/live` sends 20 ms of audio every 20 ms once the client says go, `/live-talk` does so behind a session; `/sink`
+reads and drops; `/idle` waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import sys
+import uuid
 from typing import Any
 
+import pybase64
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.workload import messages
+from benchmarks.workload import MIC_FRAME, messages
 
 __all__ = ["main"]
 
+ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+HEAD = 4
+"""The first messages of the workload, which a session has seen before it asks."""
+CREATED, CONVERSATION, _PING, UPDATED = messages()[:HEAD]
+
 
 async def _handle(socket: Any) -> None:
-    path = socket.request.path
+    # Some clients add a segment of their own to the path they are given.
+    path = "/" + socket.request.path.partition("?")[0].split("/")[1]
     try:
-        if path.startswith("/feed"):
-            rows = messages()
-            async for _ in socket:
-                for row in rows:
-                    await socket.send(row, text=True)
-        else:
-            async for _ in socket:
-                pass
+        await _ANSWERS.get(path, _drop)(socket)
     except ConnectionClosed:
         return
+
+
+async def _feed(socket: Any) -> None:
+    rows = messages()
+    async for message in socket:
+        if message == "go" or json.loads(message)["type"] == "go":
+            for row in rows:
+                await socket.send(row, text=True)
+
+
+async def _talk(socket: Any) -> None:
+    rows = messages()[HEAD:]
+    await _greet(socket)
+    async for message in socket:
+        if await _is_asked(socket, message):
+            for row in _renamed(rows):
+                await socket.send(row, text=True)
+
+
+def _renamed(rows: list[bytes]) -> list[bytes]:
+    fresh: dict[bytes, bytes] = {}
+
+    def name(found: re.Match[bytes]) -> bytes:
+        return fresh.setdefault(found[0], str(uuid.uuid4()).encode())
+
+    return [ID.sub(name, row) for row in rows]
+
+
+async def _live(socket: Any) -> None:
+    async for _ in socket:
+        await _stream(socket)
+
+
+async def _live_talk(socket: Any) -> None:
+    await _greet(socket)
+    async for message in socket:
+        if await _is_asked(socket, message):
+            await _stream(socket)
+
+
+async def _greet(socket: Any) -> None:
+    await socket.send(CREATED, text=True)
+    await socket.send(CONVERSATION, text=True)
+
+
+async def _is_asked(socket: Any, message: str) -> bool:
+    event = json.loads(message)
+    if event["type"] == "session.update":
+        await socket.send(UPDATED, text=True)
+    return bool(event["type"] == "conversation.item.create" and event["item"]["type"] == "message")
+
+
+async def _stream(socket: Any) -> None:
+    fields = {"response_id": "response", "item_id": "item", "output_index": 0, "content_index": 0}
+    event = {"type": "response.output_audio.delta", **fields, "delta": pybase64.b64encode_as_string(MIC_FRAME)}
+    row = json.dumps({**event, "event_id": str(uuid.uuid4()), "previous_item_id": None}).encode()
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        await socket.send(row, text=True)
+        due += 0.02
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def _drop(socket: Any) -> None:
+    async for _ in socket:
+        pass
+
+
+_ANSWERS = {"/feed": _feed, "/talk": _talk, "/live": _live, "/live-talk": _live_talk}
 
 
 async def main() -> None:

@@ -35,15 +35,16 @@ def messages() -> list[bytes]:
     """The server's messages: session, one spoken reply with interleaved transcript, a function call, usage."""
     _random.seed(60)
     item, response, call = _uuid(), _uuid(), f"call-{_uuid()}-0"
-    ids = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+    place = {"response_id": response, "output_index": 0}
+    ids = {**place, "item_id": item, "content_index": 0}
     rows: list[dict[str, object]] = [
         {"type": "session.created", "session": {"id": "0" * 32, "object": "realtime.session", "model": MODEL}},
         {"type": "conversation.created", "conversation": {"id": _uuid(), "object": "realtime.conversation"}},
         {"type": "ping", "timestamp": 1785214084929},
         {"type": "session.updated", "session": {"model": MODEL, "turn_detection": {"type": "server_vad"}}},
-        {"type": "response.created", "response": {"id": response, "status": "in_progress", "output": [], "usage": {}}},
-        {"type": "response.output_item.added", "response_id": response, "item": _item(item, "in_progress")},
-        {"type": "conversation.item.added", "item": _item(item, "in_progress")},
+        {"type": "response.created", "response": _response(response, "in_progress")},
+        {"type": "response.output_item.added", **place, "item": _item(item, "in_progress")},
+        {"type": "conversation.item.added", "item": {**_item(item, "in_progress"), "content": []}},
         {"type": "response.content_part.added", **ids, "part": {"type": "audio", "transcript": ""}},
     ]  # fmt: skip
     spoken = 0
@@ -52,20 +53,26 @@ def messages() -> list[bytes]:
         delta = {"delta": audio, "rid": _uuid(), "audio_duration_ms": 100, "ts": 1785214086092 + 100 * index}
         rows.append({"type": "response.output_audio.delta", **ids, **delta})
         while spoken * AUDIO_DELTAS < (index + 1) * TRANSCRIPT_DELTAS and spoken < TRANSCRIPT_DELTAS:
-            rows.append({"type": "response.output_audio_transcript.delta", **ids, "delta": f"some words {spoken} ",
+            end = "." if spoken % 10 == 9 else ""
+            rows.append({"type": "response.output_audio_transcript.delta", **ids, "delta": f"some words {spoken}{end} ",
                          "rid": _uuid(), "start_time": spoken * 0.3})  # fmt: skip
             spoken += 1
     rows += [
         {"type": "response.output_audio_transcript.done", **ids, "transcript": "some words " * TRANSCRIPT_DELTAS},
         {"type": "response.content_part.done", **ids},
         {"type": "response.output_audio.done", **ids},
-        {"type": "response.output_item.done", "response_id": response, "item": _item(item, "completed")},
+        {"type": "response.output_item.done", **place, "item": _item(item, "completed")},
         *_call(response, call),
         {"type": "response.done", "response_id": response, "usage": _USAGE,
-         "response": {"id": response, "status": "completed", "status_details": "unimplemented", "usage": {}}},
+         "response": _response(response, "completed")},
         {"type": "ping", "timestamp": 1785214146929},
     ]  # fmt: skip
     return [json.dumps({**row, "event_id": _uuid(), "previous_item_id": None}).encode() for row in rows]
+
+
+def _response(name: str, status: str) -> dict[str, object]:
+    shape = {"id": name, "object": "realtime.response", "status": status, "status_details": "unimplemented"}
+    return {**shape, "output": [], "usage": {}}
 
 
 def _item(name: str, status: str) -> dict[str, object]:
@@ -74,16 +81,17 @@ def _item(name: str, status: str) -> dict[str, object]:
 
 def _call(response: str, call: str) -> list[dict[str, object]]:
     name = _uuid()
+    place = {"response_id": response, "output_index": 0}
     shape = {"id": name, "object": "realtime.item", "type": "function_call", "call_id": call, "name": "get_tide"}
     arguments = '{"harbour":"Dover"}'
     return [
-        {"type": "response.output_item.added", "response_id": response, "item": {**shape, "arguments": ""}},
+        {"type": "response.output_item.added", **place, "item": {**shape, "arguments": ""}},
         {"type": "conversation.item.added", "item": {**shape, "arguments": ""}},
         {"type": "response.function_call_arguments.delta", "response_id": response, "item_id": name, "call_id": call,
          "delta": arguments},
         {"type": "response.function_call_arguments.done", "response_id": response, "item_id": name, "call_id": call,
          "name": "get_tide", "arguments": arguments},
-        {"type": "response.output_item.done", "response_id": response, "item": {**shape, "arguments": arguments}},
+        {"type": "response.output_item.done", **place, "item": {**shape, "arguments": arguments}},
     ]  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Make a virtual environment from a hash-pinned requirements file and install this project into it.
 
-In: the folder of the environment, the requirements file. Out: the environment with a `.stamp` file, by which
-make knows that it is complete. Imports: the standard library; runs on old Pythons far enough to say so.
+In: the folder of the environment, the requirements file; `--without-project` before them leaves this project out.
+Out: the environment with a `.stamp` file, by which make knows that it is complete. Imports: the standard library; runs
+on old Pythons far enough to say so.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 11)
 
 
-def install(requirements: Path, *installer: str | Path) -> bool:
+def install(requirements: Path, project: bool, *installer: str | Path) -> bool:
     """True when the pinned requirements, and then this project without its dependencies, were installed."""
-    steps: list[list[str | Path]] = [
-        ["--require-hashes", "-r", requirements],
-        ["--no-deps", "--no-build-isolation", "--editable", "."],
-    ]
+    steps: list[list[str | Path]] = [["--require-hashes", "-r", requirements]]
+    if project:
+        steps.append(["--no-deps", "--no-build-isolation", "--editable", "."])
     return all(subprocess.run([*installer, *step], check=False).returncode == 0 for step in steps)
 
 
@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    folder, requirements = map(Path, arguments)
+    project = "--without-project" not in arguments
+    folder, requirements = (Path(argument) for argument in arguments if argument != "--without-project")
     print(f"{folder}: installing {requirements}", flush=True)
     stamp = folder / ".stamp"
     stamp.unlink(missing_ok=True)
@@ -41,9 +42,9 @@ def main(arguments: list[str]) -> int:
     if not python.exists():
         venv.create(folder, with_pip=True, clear=folder.exists())
     uv = shutil.which("uv")
-    if uv is not None and install(requirements, uv, "pip", "install", "--quiet", "--python", python):
+    if uv is not None and install(requirements, project, uv, "pip", "install", "--quiet", "--python", python):
         pass
-    elif not install(requirements, python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"):
+    elif not install(requirements, project, python, "-m", "pip", "--disable-pip-version-check", "install", "-qq"):
         print(f"{folder}: installing failed, see above", file=sys.stderr)
         return 1
     stamp.touch()
