@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,10 @@ from hypothesis import settings
 __all__ = ["anyio_backend", "live_backend", "recordings", "repository", "shared"]
 
 pytest_plugins = ["pytester"]
+
+# A run in the background begins with SIGINT ignored, and what Ctrl-C does could not be tested there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does, and is never what a test is about.
 settings.register_profile("untimed", deadline=None)

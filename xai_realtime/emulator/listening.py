@@ -46,10 +46,13 @@ class Listener:
         self._turn: _Turn | None = None
         self._quiet: Step | None = None
         self._last_append_ms = line.now_ms
+        self._before_ms = 0
+        self._vad = make_vad(session().input_format.rate_hz, session().detection)
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew with the settings in force; audio that was not committed is gone."""
+        """Begin anew with the settings in force; audio that was not committed is gone, the time that it took is not."""
+        self._before_ms += int(self._vad.audio_ms)
         session = self._session()
         detection = session.detection
         form = session.input_format
@@ -155,14 +158,14 @@ class Listener:
         if turn is not None and event.speech_start_ms - turn.end_ms < TAKE_BACK_MS:
             turn.is_open = True
             self.speaker.begin_and_drop()
-            line.send(*line.wire.speech_started(turn.item_id, event.audio_start_ms))
+            line.send(*line.wire.speech_started(turn.item_id, self._before_ms + event.audio_start_ms))
             return
         self.commit_stopped()
         line.advance(line.now_ms)
         previous = line.last_item_id
         turn = self._turn = _Turn(line.ids.uuid(), self._place(event.audio_start_ms), self._new_hearer())
         turn.start_ms, turn.previous = event.audio_start_ms, previous
-        line.send(*line.wire.speech_started(turn.item_id, event.audio_start_ms))
+        line.send(*line.wire.speech_started(turn.item_id, self._before_ms + event.audio_start_ms))
         self._announce(turn.item_id, "in_progress", previous)
         self.speaker.speech_started()
 
@@ -182,7 +185,7 @@ class Listener:
         turn.hearer.feed(bytes(self._place(TAIL_MS)))
         turn.is_open, turn.end_ms = False, event.audio_end_ms
         self._snapshot(turn, self._said(turn, LAG_WORDS))
-        line.send(*line.wire.speech_stopped(turn.item_id, event.audio_end_ms))
+        line.send(*line.wire.speech_stopped(turn.item_id, self._before_ms + event.audio_end_ms))
         if line.is_instant or not line.wire.takes_back:
             self.commit_stopped()
 
@@ -264,7 +267,7 @@ class Listener:
     def timed_out(self) -> None:
         """The user said nothing for the idle timeout: a silent turn is committed and answered."""
         line, previous = self._line, self._line.last_item_id
-        item_id, end_ms = line.ids.uuid(), int(self._vad.audio_ms)
+        item_id, end_ms = line.ids.uuid(), self._before_ms + int(self._vad.audio_ms)
         start_ms = max(0, end_ms - (self._session().detection.idle_timeout_ms or 0))
         line.send(*line.wire.timeout_triggered(item_id, previous, start_ms, end_ms))
         line.send(*line.wire.committed(item_id, previous))

@@ -60,6 +60,9 @@ class Keeping:
 
     def server_spoke(self, now_ms: float) -> None:
         """Something came from the server: it hears."""
+        if self._sure_ms == self._stream_ms == self.ring.stream_ms:
+            self._at_ms = now_ms
+            return
         self.sending(now_ms)
         self._sure_ms = self._stream_ms - self._backlog_ms
 

@@ -17,13 +17,14 @@ class Inbox:
     Nothing is dropped: while it is full the session does not read its socket, until the reader has taken half.
     """
 
-    __slots__ = ("_end", "_has_ended", "_max_events", "_news", "_room", "told", "was_surfaced")
+    __slots__ = ("_end", "_event_class", "_has_ended", "_max_events", "_news", "_room", "told", "was_surfaced")
 
     def __init__(self, told: deque[SessionEvent], max_events: int) -> None:
         self.told = told
         self.was_surfaced = False
         self._max_events = max_events
         self._news: anyio.Event | None = None
+        self._event_class: type[anyio.Event] | None = None
         self._room: anyio.Event | None = None
         self._end: Exception | None = None
         self._has_ended = False
@@ -64,7 +65,9 @@ class Inbox:
                 self.raise_if_over()
                 return None
             if self._news is None:
-                self._news = anyio.Event()
+                # Of the loop's own class, since looking the loop up again is felt at each event of a live session.
+                self._event_class = self._event_class or type(anyio.Event())
+                self._news = self._event_class()
             await self._news.wait()
         event = self.told.popleft()
         if self._room is not None and len(self.told) * 2 <= self._max_events:

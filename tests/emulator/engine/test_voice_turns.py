@@ -237,6 +237,14 @@ def test_clear_forgets_what_was_said() -> None:
     assert "input_audio_buffer.committed" not in call.types
 
 
+def test_time_of_the_audio_goes_on_over_a_clear() -> None:
+    call = voice_call()
+    call.stream(silence(2_000, 24_000))
+    call.send({"type": "input_audio_buffer.clear"})
+    call.stream(say("Hello"))
+    assert 1_600 <= call.last("input_audio_buffer.speech_started")["audio_start_ms"] <= 2_100
+
+
 def test_change_of_the_input_format_begins_with_new_ears() -> None:
     call = voice_call()
     call.append(speak("Lost"))
