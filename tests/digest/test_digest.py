@@ -12,7 +12,7 @@ from typing import Any
 import pybase64
 import pytest
 
-from tests.tapes import COMMITTED, SHORT, In, audio_delta, leaves, make_tape
+from tests.tapes import SHORT, In, audio_delta, leaves, make_tape
 from xai_realtime.cassette.tape import Cassette, load_cassette
 from xai_realtime.codec import realtime_codec
 from xai_realtime.digest import digest
@@ -25,7 +25,7 @@ from xai_realtime.virtual_time import run_virtual
 Events = list[dict[str, Any]]
 TELLS = pytest.mark.behaviour("digest-tells-conversations-apart")
 ALIKE = pytest.mark.behaviour("digest-ignores-the-rest")
-TAPES = pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+TAPES = pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
 
 AUDIO = ("response.output_audio.delta", "response.audio.delta")
 

@@ -15,7 +15,7 @@ from xai_realtime import ResponseDone, SpeechStopped
 from xai_realtime.emulator import Emulator
 
 MIB = 1024 * 1024
-WARM_UP = 50
+WARM_UP = 20
 FULL_CACHES = 1_500
 """Sessions after which the parser's cache of strings is full, which keeps the ids of the last few thousand."""
 
@@ -47,7 +47,7 @@ async def growth_bytes(sessions: int, warm_up: int = WARM_UP) -> int:
 
 @BACKENDS
 def test_sessions_leave_no_memory_and_no_tasks_behind(backend: str) -> None:
-    assert run(lambda: growth_bytes(150), backend) < MIB
+    assert run(lambda: growth_bytes(60), backend) < MIB
 
 
 @pytest.mark.slow
