@@ -219,7 +219,9 @@ class AgentVoice:
     def _watch(self) -> None:
         ends_at_ms = self.playback.ends_at_ms(self._desk.now_ms)
         if ends_at_ms is not None:
-            self._desk.timers[PLAYBACK] = ends_at_ms
+            timers = self._desk.timers
+            self._desk.has_new_timer = self._desk.has_new_timer or PLAYBACK not in timers
+            timers[PLAYBACK] = ends_at_ms  # later each time, so that nobody needs to be woken for it
 
     def _text(self, item_id: str) -> HeardText:
         text = self._texts.get(item_id)

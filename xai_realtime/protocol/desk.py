@@ -43,14 +43,15 @@ class Desk:
 
     `told` is what the user gets to know, `out` what is to be sent, in order; `calls` are functions to run, `stops` call
     ids whose functions are to be stopped. `unconfirmed` are items that were sent and not seen in the conversation yet.
-    `finish` is set when the session is to end, `redial` when a new connection is
-    wanted, with the reason. `now_ms` is the time of what is being worked on.
+    `finish` is set when the session is to end, `redial` when a new connection is wanted, with the reason,
+    `has_new_timer` when a timer may be due before all others. `now_ms` is the time of what is being worked on.
     """
 
     __slots__ = (
         "calls",
         "conversation",
         "finish",
+        "has_new_timer",
         "ledger",
         "metrics",
         "mint",
@@ -74,6 +75,7 @@ class Desk:
         self.calls: list[Any] = []
         self.stops: list[str] = []
         self.timers: dict[str, float] = {}
+        self.has_new_timer = False
         self.conversation = Conversation(hashes_audio=False)
         self.ledger = UsageLedger(is_by_clock=is_by_clock)
         self.metrics = SessionMetrics()
@@ -109,6 +111,7 @@ class Desk:
     def start_timer(self, name: str, after_ms: float) -> None:
         """Set a timer, anew when it runs."""
         self.timers[name] = self.now_ms + after_ms
+        self.has_new_timer = True
 
     def stop_timer(self, name: str) -> None:
         """Call a timer off."""

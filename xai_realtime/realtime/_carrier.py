@@ -116,9 +116,11 @@ class Carrier:
             self._stop_connection()
         elif self._ready_news is not None and core.is_ready:
             self._tell_waiting()
-        due_ms = core.next_due_ms()
-        if due_ms is not None and self._timer_scope is not None and due_ms < self._timer_scope.deadline * 1000:
-            self._timer_scope.deadline = due_ms / 1000
+        if desk.has_new_timer and self._timer_scope is not None:
+            desk.has_new_timer = False
+            due_ms = core.next_due_ms()
+            if due_ms is not None and due_ms < self._timer_scope.deadline * 1000:
+                self._timer_scope.deadline = due_ms / 1000
 
     def _tell_waiting(self) -> None:
         if self._ready_news is not None:
@@ -318,6 +320,7 @@ class Carrier:
     async def _keep_time(self) -> None:
         core = self._core
         while True:
+            core.desk.has_new_timer = False
             due_ms = core.next_due_ms()
             deadline = math.inf if due_ms is None else due_ms / 1000
             with anyio.CancelScope(deadline=deadline) as self._timer_scope:
