@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from xai_realtime.defaults import MAX_ERROR_PAYLOAD_BYTES, MAX_MESSAGE_BYTES
 from xai_realtime.errors import LocalProtocolError
-from xai_realtime.events import realtime
+from xai_realtime.events import realtime, stt, tts
 from xai_realtime.events._base import BinaryAudio, ClientModel, InvalidEvent, ServerModel, UnknownEvent
 from xai_realtime.frames import Frame
 
@@ -27,6 +27,8 @@ __all__ = [
     "audio_append_text",
     "encode_audio_append",
     "realtime_codec",
+    "stt_codec",
+    "tts_codec",
 ]
 
 MAX_JSON_DEPTH: Final = 200
@@ -191,3 +193,5 @@ def _invalid(data: bytes, name: str | None, reason: str, path: str = "") -> Inva
 
 
 realtime_codec: Final[Codec[realtime.ServerEvent, realtime.ClientEvent]] = Codec(realtime)
+stt_codec: Final[Codec[stt.ServerEvent, stt.ClientEvent]] = Codec(stt)
+tts_codec: Final[Codec[tts.ServerEvent, tts.ClientEvent]] = Codec(tts)

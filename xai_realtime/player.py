@@ -1,6 +1,7 @@
 """Plays a whole tape through the typed client. In: a tape and a transport. Out: what was said, and how it ended.
 
-Every outgoing frame of the tape is sent as the typed event it is, at its time; every answer is decoded and folded.
+Every outgoing frame of the tape is sent as the typed event it is, at its time; every answer is decoded, by the events
+of the service that its connection speaks with. Realtime conversations are folded.
 Imports: all rooms below.
 """
 
@@ -21,17 +22,18 @@ from xai_realtime.cassette.recording import RecordingTransport
 from xai_realtime.cassette.records import FrameRecord, HttpRequestRecord, MarkRecord, OpenRecord
 from xai_realtime.cassette.redaction import Rule
 from xai_realtime.cassette.replay import Clock, ReplayReport, ReplayTransport, replay
+from xai_realtime.cassette.services import CODECS, service_of
 from xai_realtime.cassette.tape import Cassette, TapedConnection, TapedExchange
-from xai_realtime.codec import encode_audio_append, realtime_codec
+from xai_realtime.codec import encode_audio_append
 from xai_realtime.digest import digest
 from xai_realtime.errors import ConnectionClosedError, HandshakeError, TransportError
-from xai_realtime.events import BinaryAudio, InvalidEvent, UnknownEvent, realtime
+from xai_realtime.events import BinaryAudio, InvalidEvent, UnknownEvent, stt, tts
 from xai_realtime.frames import Frame
 from xai_realtime.protocol.conversation import Conversation
 from xai_realtime.realtime.connection import RealtimeConnection, ReceivedEvent
 from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, Transport
 
-__all__ = ["Moment", "Playback", "play"]
+__all__ = ["Moment", "Playback", "PlayedEvent", "play"]
 
 SEND_BEFORE_S: Final = 1e-7
 """A send is made this much before its time, as frames are read: a task that wakes at that time finds it made."""
@@ -39,6 +41,8 @@ MARK_BEFORE_S: Final = 2e-7
 """A mark is put this much before its time, so that it comes before a frame of the same time."""
 
 Observer: TypeAlias = Callable[["Moment"], None]
+PlayedEvent: TypeAlias = ReceivedEvent | stt.ServerEvent | tts.ServerEvent
+"""What a connection of a tape may receive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,16 @@ class Moment:
     conn: int
     at_ms: float
     direction: Literal["in", "out"]
-    event: ReceivedEvent | dict[str, Any]
+    event: PlayedEvent | dict[str, Any]
     frame: Frame
 
 
 @dataclass(slots=True)
 class Playback:
-    """What playing a tape gave: counts, one folded conversation a connection, and the report of the replay."""
+    """What playing a tape gave: counts, one folded conversation a connection, and the report of the replay.
+
+    The conversation of a connection that is not realtime stays empty.
+    """
 
     cassette: Cassette
     replay: ReplayReport | None = None
@@ -194,10 +201,11 @@ class _Player:
 
     async def _call(self, taped: TapedConnection, begun: anyio.Event) -> None:
         try:
-            async with self._transport.open(ChannelRequest(taped.open.url or "")) as channel:
+            service = service_of(self._playback.cassette.header.service, taped.open.url) or "realtime"
+            async with self._transport.open(ChannelRequest(taped.open.url or "", service)) as channel:
                 begun.set()
                 conversation = self._conversations[taped.conn]
-                call = _Call(self, taped, channel, self._playback, conversation, self._observer)
+                call = _Call(self, taped, channel, self._playback, conversation, service, self._observer)
                 async with anyio.create_task_group() as group:
                     group.start_soon(call.read)
                     await call.say(self._marks(taped), self._transport)
@@ -250,12 +258,14 @@ class _Call:
         channel: Channel,
         playback: Playback,
         conversation: Conversation,
+        service: str,
         observer: Observer | None,
     ) -> None:
         self._player = player
         self._taped = taped
         self._channel = channel
-        self._connection = RealtimeConnection(channel)
+        self._codec = CODECS[service]
+        self._connection = RealtimeConnection(channel, self._codec)
         self._playback = playback
         self._conversation = conversation
         self._observer = observer
@@ -266,7 +276,7 @@ class _Call:
     async def read(self) -> None:
         while True:
             try:
-                event = await self._connection.receive()
+                event: PlayedEvent = await self._connection.receive()
             except ConnectionClosedError:
                 self._is_over = True
                 self._changed.set()
@@ -320,11 +330,11 @@ class _Call:
         else:
             await self._channel.send(frame)
 
-    def _typed(self, frame: Frame, value: dict[str, Any]) -> realtime.ClientEvent | dict[str, Any]:
+    def _typed(self, frame: Frame, value: dict[str, Any]) -> Any:
         """The typed event when it says all that the recorded message says, and alike, else the message itself."""
-        event = realtime_codec.decode_client(frame)
+        event = self._codec.decode_client(frame)
         if not isinstance(event, UnknownEvent | InvalidEvent | BinaryAudio):
-            encoded = realtime_codec.encode(event).data
+            encoded = self._codec.encode(event).data
             if encoded == frame.data:
                 return event
             if is_equal(parse_json(encoded), value):

@@ -240,11 +240,33 @@ def test_check_only_remarks_on_ids_when_they_were_kept(tmp_path: Path) -> None:
     assert report.notes == ["ids are kept as the service minted them"]
 
 
-def test_check_leaves_the_events_of_other_services_alone(tmp_path: Path) -> None:
-    tape = make_tape(tmp_path / "t.jsonl", In({"type": "transcript.partial"}), service="stt", redaction=POLICY)
+def test_check_leaves_events_alone_when_neither_address_nor_header_names_their_service(tmp_path: Path) -> None:
+    entries = (Open(url="wss://example.com/gateway"), In({"type": "transcript.partial"}))
+    tape = make_tape(tmp_path / "t.jsonl", *entries, service="mixed", redaction=POLICY)
     report = check_cassette(tape.path)
     assert report.findings == []
-    assert report.notes == ["events of the service stt are not looked into"]
+    assert report.notes == ["events of the service mixed are not looked into where the address names none"]
+
+
+@pytest.mark.behaviour("tape-service-by-address")
+@pytest.mark.parametrize(
+    ("service", "path", "words"),
+    [
+        ("stt", "stt", "invalid event 'transcript.partial' at text: Field required"),
+        ("stt", "gateway", "invalid event 'transcript.partial' at text: Field required"),
+        ("realtime", "stt", "invalid event 'transcript.partial' at text: Field required"),
+        ("mixed", "stt", "invalid event 'transcript.partial' at text: Field required"),
+        ("stt", "tts", "unknown event 'transcript.partial'"),
+        ("mixed", "realtime", "unknown event 'transcript.partial'"),
+    ],
+)
+def test_check_reads_events_by_the_service_of_their_connection(
+    tmp_path: Path, service: str, path: str, words: str
+) -> None:
+    entries = (Open(url=f"wss://example.com/v1/{path}"), In({"type": "transcript.partial"}))
+    report = check_cassette(make_tape(tmp_path / "t.jsonl", *entries, service=service, redaction=POLICY).path)
+    assert [finding.reason for finding in report.findings] == [words]
+    assert report.notes == []
 
 
 def test_check_measures_audio_by_the_format_of_the_session(tmp_path: Path) -> None:

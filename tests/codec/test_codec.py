@@ -16,10 +16,18 @@ from hypothesis import strategies as st
 from tests.generate.small import asyncapi, event, module
 from tests.tapes import COMMITTED
 from xai_realtime.cassette.tape import load_cassette
-from xai_realtime.codec import MAX_JSON_DEPTH, MAX_NUMBER_DIGITS, Codec, encode_audio_append, realtime_codec
+from xai_realtime.codec import (
+    MAX_JSON_DEPTH,
+    MAX_NUMBER_DIGITS,
+    Codec,
+    encode_audio_append,
+    realtime_codec,
+    stt_codec,
+    tts_codec,
+)
 from xai_realtime.defaults import MAX_ERROR_PAYLOAD_BYTES, MAX_MESSAGE_BYTES
 from xai_realtime.errors import AudioDecodeError, LocalProtocolError
-from xai_realtime.events import realtime
+from xai_realtime.events import realtime, stt, tts
 from xai_realtime.events._base import BinaryAudio, InvalidEvent, UnknownEvent
 from xai_realtime.frames import Frame
 
@@ -126,11 +134,52 @@ def test_decoding_never_raises_for_known_types_with_any_body(name: str, fields: 
 
 
 @VALUES
-def test_binary_message_is_audio() -> None:
-    found = decode(Frame(b"\0\1", False))
+@settings(max_examples=200, deadline=None)
+@given(
+    place=st.sampled_from(
+        [
+            (codec, *known)
+            for codec, module in ((stt_codec, stt), (tts_codec, tts))
+            for known in module.SERVER_EVENTS.items()
+        ]
+    ),
+    field=st.sampled_from(["text", "words", "delta", "audio_timestamps", "error", "message", "replace"]),
+    value=JSON,
+)
+def test_decoding_never_raises_for_speech_events_with_any_body(place: Any, field: str, value: Any) -> None:
+    codec, name, shape = place
+    found = codec.decode(text(json.dumps({"text": "", field: value, "type": name})))
+    assert isinstance(found, InvalidEvent | shape)
+    assert found.type in (name, None)
+
+
+@VALUES
+@pytest.mark.parametrize("any_codec", [realtime_codec, stt_codec, tts_codec], ids=["realtime", "stt", "tts"])
+def test_binary_message_is_audio(any_codec: Codec[Any, Any]) -> None:
+    found = any_codec.decode(Frame(b"\0\1", False))
     assert found == BinaryAudio(b"\0\1")
     assert found.type == "(binary)"
-    assert realtime_codec.decode_client(Frame(b"\0\1", False)) == BinaryAudio(b"\0\1")
+    assert any_codec.decode_client(Frame(b"\0\1", False)) == BinaryAudio(b"\0\1")
+
+
+@VALUES
+@pytest.mark.parametrize(
+    ("any_codec", "data", "path"),
+    [
+        (stt_codec, '{"type":"transcript.partial"}', "text"),
+        (stt_codec, '{"type":"transcript.partial","text":"x","words":[{"start":"soon"}]}', "words[0].start"),
+        (stt_codec, '{"type":"transcript.done","duration":NaN}', "duration"),
+        (stt_codec, '{"type":"error","error":{"code":NaN}}', ""),
+        (tts_codec, '{"type":"audio.delta","delta":5}', "delta"),
+        (tts_codec, '{"type":"audio.delta","audio_timestamps":{"graph_times":[[0,Infinity]]}}', ""),
+        (tts_codec, '{"type":"session.updated","replace":[]}', "replace"),
+    ],
+)
+def test_speech_message_that_cannot_be_read_says_where(any_codec: Codec[Any, Any], data: str, path: str) -> None:
+    found = any_codec.decode(text(data))
+    assert isinstance(found, InvalidEvent)
+    assert found.path == path
+    assert data not in repr(found)
 
 
 @pytest.mark.behaviour("codec-limits-are-stated")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.spec.wire import SPEC, events, load, lookup, properties, recorded, undeclared
+from tests.spec.wire import SPEC, events, listed, load, lookup, page, properties, recorded, undeclared
 
 EVIDENCE = {"documented", "observed", "reported"}
 KINDS = {
@@ -214,10 +213,9 @@ def test_spec_speaks_of_no_machine_and_no_secret_when_searched() -> None:
 
 
 def test_wire_page_lists_every_event_with_its_evidence_when_compared(spec: dict[str, Any]) -> None:
-    page = (SPEC.parents[1] / "docs" / "wire.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([a-z_.]+)` \| `(\w+)` \| (\w+) \| \S.* \|$", page, flags=re.MULTILINE)
     messages = spec["components"]["messages"]
-    assert listed == [(message["name"], name, message["x-evidence"]) for name, message in messages.items()]
+    wanted = [(message["name"], name, message["x-evidence"]) for name, message in messages.items()]
+    assert listed(page()[0]) == wanted
 
 
 def test_spec_folder_lists_every_spec_when_read() -> None:

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["ALTERNATIVES", "SPEC", "events", "load", "lookup", "properties", "recorded", "undeclared"]
+__all__ = [
+    "ALTERNATIVES",
+    "SPEC",
+    "events",
+    "listed",
+    "load",
+    "lookup",
+    "page",
+    "properties",
+    "recorded",
+    "undeclared",
+]
 
 SPEC = Path(__file__).resolve().parents[2] / "spec" / "realtime.yaml"
 ALTERNATIVES = ("oneOf", "anyOf")
 
 
-def load() -> dict[str, Any]:
-    """The spec as plain data."""
-    spec: dict[str, Any] = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+def load(path: Path = SPEC) -> dict[str, Any]:
+    """A spec as plain data."""
+    spec: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return spec
+
+
+def listed(section: str) -> list[tuple[str, str, str]]:
+    """The events that a part of the wire page lists: type, class, evidence."""
+    found: list[tuple[str, str, str]] = re.findall(
+        r"^\| `([a-z_.]+)` \| `(\w+)` \| (\w+) \| \S.* \|$", section, flags=re.MULTILINE
+    )
+    return found
+
+
+def page() -> list[str]:
+    """The wire page in three parts: the realtime socket, speech to text, text to speech."""
+    text = (SPEC.parents[1] / "docs" / "wire.md").read_text(encoding="utf-8")
+    first, _, rest = text.partition("\n## Speech to text\n")
+    return [first, *rest.split("\n## Text to speech\n")]
 
 
 def resolve(spec: dict[str, Any], reference: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from xai_realtime.cassette.records import (
     Record,
 )
 from xai_realtime.cassette.redaction import Redactor
+from xai_realtime.cassette.services import codec_of
 from xai_realtime.cassette.tape import Cassette, TapedExchange, load_cassette, media_folder
 from xai_realtime.codec import realtime_codec
 from xai_realtime.defaults import AUDIO_RATE_HZ
@@ -171,22 +172,24 @@ def _reason(error: Exception) -> str:
 
 def _frames(cassette: Cassette, report: CheckReport) -> None:
     """Every inbound frame is an event of the specification, every outbound one a wish it knows."""
-    knows_events = cassette.header.service == "realtime"
-    if not knows_events:
-        report.notes.append(f"events of the service {cassette.header.service} are not looked into")
+    stated = cassette.header.service
+    codecs = {conn: codec_of(stated, taped.open.url) for conn, taped in cassette.connections.items()}
+    if None in codecs.values():
+        report.notes.append(f"events of the service {stated} are not looked into where the address names none")
     for record in cassette.records:
         if not isinstance(record, FrameRecord):
             continue
         is_in = record.direction == "in"
         report.received += is_in
         report.sent += not is_in
-        if not knows_events:
+        codec = codecs[record.conn]
+        if codec is None:
             continue
         try:
             frame = cassette.frame(record)
         except CassetteFormatError:
             continue
-        event = realtime_codec.decode(frame) if is_in else realtime_codec.decode_client(frame)
+        event = codec.decode(frame) if is_in else codec.decode_client(frame)
         name = str(event.type)[:80]
         if isinstance(event, UnknownEvent):
             report.findings.append(Finding("received" if is_in else "sent", f"unknown event {name!r}", record.line))
@@ -209,7 +212,7 @@ def _header(cassette: Cassette) -> Iterator[Finding]:
     if header.origin in MADE_ELSEWHERE and not header.notes.strip():
         yield Finding("header", f"a tape that is {header.origin} says in its notes from what", 1)
     yield from _served_model(cassette)
-    if header.service == "realtime" and header.media == "full":
+    if header.media == "full":
         yield from _durations(cassette)
 
 

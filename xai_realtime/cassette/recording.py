@@ -21,6 +21,7 @@ from xai_realtime.cassette._http_recording import HttpTaping, readable
 from xai_realtime.cassette.ids import IdNames
 from xai_realtime.cassette.records import ORIGINS, SERVICES, Header
 from xai_realtime.cassette.redaction import Redactor, Rule
+from xai_realtime.cassette.services import EVENTS
 from xai_realtime.cassette.writer import CassetteWriter
 from xai_realtime.errors import (
     ClosedByServerError,
@@ -32,13 +33,12 @@ from xai_realtime.errors import (
     MessageTooLargeError,
     TransportError,
 )
-from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
 from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
 
 __all__ = ["RecordingTransport", "record"]
 
-SPEC_SHA256: Final = {"realtime": realtime.SPEC_SHA256}
+SPEC_SHA256: Final = {service: events.SPEC_SHA256 for service, events in EVENTS.items()}
 
 
 class RecordingTransport(Transport):

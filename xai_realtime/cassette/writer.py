@@ -31,17 +31,18 @@ from xai_realtime.cassette.records import (
     record_to_json,
 )
 from xai_realtime.cassette.redaction import Redactor
+from xai_realtime.cassette.services import EVENTS, pcm_rate_hz, service_of
 from xai_realtime.cassette.tape import PARTIAL, media_folder
 from xai_realtime.defaults import AUDIO_RATE_HZ
 from xai_realtime.errors import CassetteFormatError, RedactionError
-from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
 from xai_realtime.transport.base import HttpRequest
 
 __all__ = ["CassetteWriter"]
 
 AUDIO_PATHS: Final[Mapping[str, Mapping[str, tuple[PathSteps, ...]]]] = {
-    "realtime": {name: tuple(map(split_path, paths)) for name, paths in realtime.BASE64_FIELDS.items()},
+    service: {name: tuple(map(split_path, paths)) for name, paths in events.BASE64_FIELDS.items()}
+    for service, events in EVENTS.items()
 }
 NEAR_DEPTH_LIMIT: Final = 90
 """Fewer brackets than this stay under the parser's depth limit even when each gets one more around it."""
@@ -68,6 +69,7 @@ class CassetteWriter:
         self._media = MediaWriter(media_folder(self._partial))
         self._file: BinaryIO = self._partial.open("wb")
         self._counts: dict[str, int] = {}
+        self._services: dict[int, str | None] = {}
         self._rates: dict[tuple[int, str], int | None] = {}
         self._model: str | None = None
         self._http = HttpRecords(redactor, names, self._media)
@@ -98,6 +100,8 @@ class CassetteWriter:
         headers: Mapping[str, str] | None,
         body: bytes,
     ) -> None:
+        service = self._services[conn] = service_of(self.header.service, url)
+        self._rates[conn, "in"], self._rates[conn, "out"] = (pcm_rate_hz(service, url, way) for way in ("in", "out"))
         clean_url = None if url is None else self._clean_url(url)
         clean_body: Json = None
         if body:
@@ -249,7 +253,8 @@ class CassetteWriter:
 
     def _aside(self, conn: int, direction: str, value: Json) -> Json:
         name = value.get("type") if isinstance(value, dict) else None
-        paths = AUDIO_PATHS.get(self.header.service, {}).get(name, ()) if isinstance(name, str) else ()
+        service = self._services.get(conn) or self.header.service
+        paths = AUDIO_PATHS.get(service, {}).get(name, ()) if isinstance(name, str) else ()
         rate_hz = self._rate(conn, direction)
         stem = f"conn{conn}.{direction}"
         return audio_out(value, paths, lambda audio: self._media.append(stem, audio, pcm_rate_hz=rate_hz))

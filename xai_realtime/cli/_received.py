@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from xai_realtime.cli._sent import content_text
+from xai_realtime.cli._speech import RECEIVED
 from xai_realtime.cli._talk import Talk
 from xai_realtime.cli.text import seconds, shortened
 from xai_realtime.cli.wording import call_words, configured_words, usage_words
@@ -262,4 +263,5 @@ _HANDLERS: Final[Mapping[type, Callable[[Talk, float, Any], None]]] = {
     UnknownEvent: _unknown,
     InvalidEvent: _invalid,
     BinaryAudio: _binary_audio,
+    **RECEIVED,
 }

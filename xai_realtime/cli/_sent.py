@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from xai_realtime.cassette._steps import append_audio
+from xai_realtime.cli._speech import SENT, pronounce
 from xai_realtime.cli._talk import Talk
 from xai_realtime.cli.text import clean, seconds, shortened
 from xai_realtime.cli.wording import call_words, configured_words
@@ -42,7 +43,10 @@ def content_text(item: Mapping[str, Any]) -> str:
 
 
 def _session_update(talk: Talk, at_ms: float, value: Mapping[str, Any]) -> None:
-    session = value.get("session")
+    session, phrases = value.get("session"), value.get("replace")
+    if session is None and isinstance(phrases, dict):
+        pronounce(talk, at_ms, phrases)
+        return
     given: dict[str, Any] = session if isinstance(session, dict) else {}
     talk.session = {**talk.session, **given}
     talk.configuring = talk.line(at_ms, "session", "session", configured_words(talk.session))
@@ -107,4 +111,5 @@ _HANDLERS: Final[Mapping[str, Callable[[Talk, float, Mapping[str, Any]], None]]]
     "input_audio_buffer.clear": _clear,
     "response.create": _response_create,
     "response.cancel": _response_cancel,
+    **SENT,
 }

@@ -55,6 +55,7 @@ class Talk:
         self.echoes: Counter[tuple[str, str]] = Counter()
         self.answers: dict[str, Line | None] = {}
         self.speaking: Line | None = None
+        self.asked: Line | None = None
         self.last_ms = 0.0
         self._microphone: Line | None = None
         self._waiting: tuple[int, float] | None = None

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from xai_realtime.cassette._json import parse_exact
 from xai_realtime.cassette.records import CloseRecord, FrameRecord, MarkRecord, OpenRecord
+from xai_realtime.cassette.services import CODECS, service_of
 from xai_realtime.cassette.tape import Cassette
-from xai_realtime.codec import realtime_codec
 from xai_realtime.player import Moment
 
 __all__ = ["Entry", "moments_of", "with_records"]
@@ -50,6 +50,7 @@ def with_records(cassette: Cassette, moments: Iterable[Moment], *, is_whole: boo
 def _moment(cassette: Cassette, record: FrameRecord) -> Moment:
     frame = cassette.frame(record)
     if record.direction == "in":
-        return Moment(record.conn, record.at_ms, "in", realtime_codec.decode(frame), frame)
+        service = service_of(cassette.header.service, cassette.connections[record.conn].open.url)
+        return Moment(record.conn, record.at_ms, "in", CODECS[service or "realtime"].decode(frame), frame)
     _, value = parse_exact(frame.data) if frame.is_text else (False, None)
     return Moment(record.conn, record.at_ms, "out", value if isinstance(value, dict) else {}, frame)

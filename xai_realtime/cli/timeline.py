@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xai_realtime.cassette.records import CloseRecord, MarkRecord, OpenRecord
+from xai_realtime.cassette.services import service_of
 from xai_realtime.cli._received import receive
 from xai_realtime.cli._sent import send
+from xai_realtime.cli._speech import audio_formats
 from xai_realtime.cli._talk import Kind, Line, Talk, Who
 from xai_realtime.cli.moments import Entry
 from xai_realtime.cli.text import clean
@@ -35,11 +37,12 @@ class Row:
         return asdict(self)
 
 
-def timeline(entries: Iterable[Entry], *, is_shortened: bool = False) -> list[Row]:
+def timeline(entries: Iterable[Entry], *, is_shortened: bool = False, service: str = "realtime") -> list[Row]:
     """The rows of a conversation, in the order in which things began.
 
     `entries` are moments and records in the order of the tape (`with_records`). `is_shortened` says that audio
-    was cut on the tape, so that bytes tell no durations. Texts are one line each, without control characters;
+    was cut on the tape, so that bytes tell no durations; `service` is the tape's, for addresses that do not tell
+    theirs. Texts are one line each, without control characters;
     they are not redacted.
     """
     lines: list[tuple[int, Line]] = []
@@ -52,6 +55,7 @@ def timeline(entries: Iterable[Entry], *, is_shortened: bool = False) -> list[Ro
         if talk is None:
             talk = talks[entry.conn] = Talk(entry.conn, len(talks) + 1, lines, is_shortened)
         if isinstance(entry, OpenRecord):
+            talk.session |= audio_formats(service_of(service, entry.url), entry.url)
             talk.opened(entry)
         elif isinstance(entry, CloseRecord):
             talk.closed(entry)

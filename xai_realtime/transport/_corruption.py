@@ -1,4 +1,4 @@
-"""A frame, damaged on purpose. In: a frame and how. Out: the damaged frame. Imports: rooms 0-1, cassette._json."""
+"""A frame, damaged on purpose. In: a frame and how. Out: the damaged frame. Imports: rooms 0-2."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from xai_realtime.cassette._json import Json, dump_json, parse_json
+from xai_realtime.cassette.services import EVENTS
 from xai_realtime.defaults import MAX_MESSAGE_BYTES
 from xai_realtime.errors import ConfigurationError
-from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
 from xai_realtime.transport._fault import Corruption
 
@@ -65,13 +65,15 @@ def _bad_json(data: bytes) -> bytes:
 
 
 def _usual_field(value: dict[str, Json], how: Corruption, name: str) -> str:
-    """A field that the event must have, or its audio."""
-    if how == "bad_base64":
-        paths = [path.replace("[]", ".0") for path in realtime.BASE64_FIELDS.get(name, ())]
-    else:
-        shape: Any = realtime.SERVER_EVENTS.get(name) or realtime.CLIENT_EVENTS.get(name)
-        known = shape.model_fields.items() if shape is not None else ()
-        paths = [key for key, info in known if key != "type" and info.is_required() and key in value]
+    """A field that the event must have, or its audio, by the first service that knows one in this message."""
+    paths: list[str] = []
+    for events in EVENTS.values():
+        if how == "bad_base64":
+            paths += [path.replace("[]", ".0") for path in events.BASE64_FIELDS.get(name, ())]
+        else:
+            shape: Any = events.SERVER_EVENTS.get(name) or events.CLIENT_EVENTS.get(name)
+            known = shape.model_fields.items() if shape is not None else ()
+            paths += [key for key, info in known if key != "type" and info.is_required() and key in value]
     if not paths:
         raise ConfigurationError(f"fault corrupt({how!r}) needs field=: {name[:80] or 'the message'} has no such field")
     return paths[0]

@@ -1,4 +1,4 @@
-"""A fault as a value, and where it is placed. In: options. Out: checked values. Imports: rooms 0-1."""
+"""A fault as a value, and where it is placed. In: options. Out: checked values. Imports: rooms 0-2."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from pydantic_core import to_json
 
+from xai_realtime.cassette.services import EVENTS
 from xai_realtime.errors import ConfigurationError
-from xai_realtime.events import realtime
 
 __all__ = ["Corruption", "Direction", "Fault", "FramePlace", "Kind", "LinePlace"]
 
@@ -242,8 +242,9 @@ def _is_positive(value: object) -> bool:
 
 
 def _direction_of(name: str | None) -> Direction | None:
-    """Who sends events of this type; None when the spec does not know, or both do."""
-    is_in, is_out = name in realtime.SERVER_EVENTS, name in realtime.CLIENT_EVENTS
+    """Who sends events of this type; None when no spec knows, or both do (`audio.done` of the two speech sockets)."""
+    is_in = any(name in events.SERVER_EVENTS for events in EVENTS.values())
+    is_out = any(name in events.CLIENT_EVENTS for events in EVENTS.values())
     if is_in == is_out:
         return None
     return "in" if is_in else "out"

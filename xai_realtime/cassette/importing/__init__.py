@@ -15,16 +15,24 @@ from typing import Final, Literal
 
 from xai_realtime._version import __version__
 from xai_realtime.cassette.ids import IdNames
-from xai_realtime.cassette.importing._capture import Capture, Closing, Message, Opening, Step, steps_of
+from xai_realtime.cassette.importing._capture import (
+    Capture,
+    Closing,
+    Message,
+    Opening,
+    Step,
+    service_of_capture,
+    steps_of,
+)
 from xai_realtime.cassette.importing._clock import Line, anchor_ms, fill, on_one_scale
 from xai_realtime.cassette.importing._evidence import judge_media
 from xai_realtime.cassette.importing._jsonl import read_jsonl
 from xai_realtime.cassette.importing._yaml import read_yaml
 from xai_realtime.cassette.records import Header
 from xai_realtime.cassette.redaction import Redactor, Rule
+from xai_realtime.cassette.services import EVENTS
 from xai_realtime.cassette.writer import CassetteWriter
 from xai_realtime.errors import CassetteFormatError, ConfigurationError
-from xai_realtime.events import realtime
 
 __all__ = ["MAX_CAPTURE_BYTES", "ImportReport", "ReadCapture", "import_capture", "read_capture", "write_steps"]
 
@@ -53,12 +61,16 @@ class ImportReport:
 
 @dataclass(slots=True)
 class ReadCapture:
-    """A capture on its time line. `timing` says whether the times were written down or estimated."""
+    """A capture on its time line. `timing` says whether the times were written down or estimated.
+
+    `service` is the one that its addresses or its events tell: `realtime`, `stt`, `tts`.
+    """
 
     kind: str
     steps: list[Step]
     timing: Literal["recorded", "estimated"]
     line: Line
+    service: str = "realtime"
 
 
 def import_capture(
@@ -76,10 +88,10 @@ def import_capture(
 
     Read are YAML captures as pydantic-ai's tests make them (`version: 1`, `interactions`) and files of one
     JSON object a line, an event or a wrapper with a direction around one. `url` is the address of the
-    connections, which such captures rarely hold: without it any address agrees in a replay. `media`
-    overrides the evidence on whether audio was cut short. Secrets are taken out, audio goes to the
-    sidecar, minted ids become names unless `keep_ids`, as in a recording. An existing tape is replaced
-    when the new one is whole.
+    connections, which such captures rarely hold: without it any address agrees in a replay, and the events
+    tell which service it was. `media` overrides the evidence on whether audio was cut short. Secrets are
+    taken out, audio goes to the sidecar, minted ids become names unless `keep_ids`, as in a recording. An
+    existing tape is replaced when the new one is whole.
 
     Raises CassetteFormatError, with the line, for a capture that cannot be read; ConfigurationError for a
     target that is no `.jsonl` or the source itself, and for YAML without PyYAML; RedactionError;
@@ -95,10 +107,10 @@ def import_capture(
     found = media or judge_media(capture.steps)
     header = Header(
         origin="imported",
-        service="realtime",
+        service=capture.service,
         recorded_at=_moment(capture.line.epoch_ms),
         sdk=f"xai-realtime {__version__}",
-        spec_sha256=realtime.SPEC_SHA256,
+        spec_sha256=EVENTS[capture.service].SPEC_SHA256,
         timing=capture.timing,
         media=found,
         redaction=redactor.policy,
@@ -112,7 +124,8 @@ def read_capture(source: str | PathLike[str], *, url: str | None = None) -> Read
     """A capture as steps with times, not redacted and with its own ids. Raises as `import_capture` does."""
     path = Path(source)
     capture = _read(path)
-    steps = steps_of(capture, url)
+    service = service_of_capture(capture, url)
+    steps = steps_of(capture, url, service)
     if not steps:
         raise CassetteFormatError("a capture without any message", path=str(path), line=0)
     anchors = [_anchor(step) for step in steps]
@@ -126,7 +139,7 @@ def read_capture(source: str | PathLike[str], *, url: str | None = None) -> Read
     line = fill(times if has_times else anchors, is_estimate=not has_times)
     for step, at_ms in zip(steps, line.at_ms, strict=True):
         step.at_ms = at_ms
-    return ReadCapture(capture.kind, steps, "recorded" if is_recorded else "estimated", line)
+    return ReadCapture(capture.kind, steps, "recorded" if is_recorded else "estimated", line, service)
 
 
 def write_steps(writer: CassetteWriter, steps: Sequence[Step]) -> Path:
@@ -182,6 +195,7 @@ def _moment(epoch_ms: float | None) -> str | None:
 
 
 def _report(target: Path, capture: ReadCapture, media: str) -> ImportReport:
+    events = EVENTS[capture.service]
     counts: Counter[str] = Counter()
     unknown: dict[str, None] = {}
     for step in capture.steps:
@@ -190,7 +204,7 @@ def _report(target: Path, capture: ReadCapture, media: str) -> ImportReport:
         elif isinstance(step.what, Message):
             counts[step.what.direction] += 1
             name = step.what.value.get("type") if step.what.value is not None else None
-            registry = realtime.SERVER_EVENTS if step.what.direction == "in" else realtime.CLIENT_EVENTS
+            registry = events.SERVER_EVENTS if step.what.direction == "in" else events.CLIENT_EVENTS
             if isinstance(name, str) and name not in registry:
                 unknown[name] = None
     return ImportReport(

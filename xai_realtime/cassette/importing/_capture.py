@@ -1,14 +1,15 @@
 """What somebody else recorded, as values. In: objects of a capture. Out: entries, then steps of numbered connections.
 
 A capture need not say where a connection begins: a message after a close begins one, and so does a second
-`session.created`. Imports: rooms 0-2.
+`session.created` or `transcript.created`. Nor need it say who sent an event: that goes by the service, and the service
+by the address or by the events. Imports: rooms 0-2.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ import pybase64
 
 from xai_realtime.cassette._json import Json, dump_json, parse_exact
 from xai_realtime.cassette.importing._clock import GivenTime, Unit, given_time
-from xai_realtime.events import realtime
+from xai_realtime.cassette.services import EVENTS, service_of
 from xai_realtime.frames import Frame
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "direction_of",
     "message",
     "read_entry",
+    "service_of_capture",
     "steps_of",
 ]
 
@@ -52,6 +54,8 @@ PAYLOADS: Final = ("data", "event", "message", "frame", "json", "payload", "text
 WAYS: Final = ("direction", "dir", "from")
 CONNECTIONS: Final = ("conn", "connection", "connection_id", "socket")
 TIMES: Final = ("at_ms", "time_ms", "timestamp_ms", "ts_ms", "t_ms", "at", "time", "timestamp", "ts", "t")
+CREATED: Final = frozenset({"session.created", "transcript.created"})
+"""What a server says once, when a connection begins."""
 _COMMON: Final = frozenset({"kind", *CONNECTIONS, *TIMES})
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "message": _COMMON | {"encoding", "opcode", *WAYS, *PAYLOADS},
@@ -74,11 +78,15 @@ class EntryError(ValueError):
 
 @dataclass(slots=True)
 class Message:
-    """One message. `value` is its JSON when it is an object, None otherwise."""
+    """One message. `value` is its JSON when it is an object, None otherwise.
+
+    `is_directed` is False while nobody has said who sent it.
+    """
 
     direction: Direction
     frame: Frame
     value: dict[str, Any] | None = None
+    is_directed: bool = True
 
 
 @dataclass(slots=True)
@@ -134,17 +142,37 @@ class Capture:
     url: str | None = None
 
 
-def direction_of(value: Json) -> Direction:
+def direction_of(value: Json, service: str) -> Direction:
     """Who sends an event of this type; a type that nobody knows counts as received."""
-    name = value.get("type") if isinstance(value, dict) else None
-    return "out" if isinstance(name, str) and name in realtime.CLIENT_EVENTS else "in"
+    return "out" if _type_of(value) in EVENTS[service].CLIENT_EVENTS else "in"
 
 
 def message(frame: Frame, direction: Direction | None) -> Message:
-    """A message, its direction found by its type when it is not given."""
+    """A message; without a direction it counts as received until `steps_of` knows the service."""
     is_json, value = parse_exact(frame.data) if frame.is_text else (False, None)
     content = value if is_json and isinstance(value, dict) else None
-    return Message(direction or direction_of(content), frame, content)
+    return Message(direction or "in", frame, content, direction is not None)
+
+
+def service_of_capture(capture: Capture, url: str | None) -> str:
+    """The service that a capture is of: by the first address that tells, else by most of its event types."""
+    urls = (entry.what.url for entry in capture.entries if isinstance(entry.what, Opening))
+    for address in (url, capture.url, *urls):
+        service = service_of("", address)
+        if service is not None:
+            return service
+    names = [_type_of(entry.what.value) for entry in capture.entries if isinstance(entry.what, Message)]
+    return max(EVENTS, key=lambda service: _known(service, names))
+
+
+def _known(service: str, names: Iterable[str | None]) -> int:
+    events = EVENTS[service]
+    return sum(name in events.SERVER_EVENTS or name in events.CLIENT_EVENTS for name in names)
+
+
+def _type_of(value: Json) -> str | None:
+    name = value.get("type") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def read_entry(item: Mapping[str, Any], *, strict: bool) -> Entry:
@@ -293,11 +321,14 @@ def _short(value: object) -> str:
     return text if len(text) <= 42 else f"{text[:40]}…"
 
 
-def steps_of(capture: Capture, url: str | None) -> list[Step]:
-    """The entries as steps of numbered connections, with the opens that the capture leaves out."""
+def steps_of(capture: Capture, url: str | None, service: str) -> list[Step]:
+    """The entries as steps of numbered connections, with the opens and directions that the capture leaves out."""
     steps: list[Step] = []
     numbering = _Numbering(steps, url or capture.url)
     for entry in capture.entries:
+        what = entry.what
+        if isinstance(what, Message) and not what.is_directed:
+            what.direction = direction_of(what.value, service)
         numbering.add(entry)
     return steps
 
@@ -332,7 +363,7 @@ class _Numbering:
             self._message(socket, what, entry.time)
 
     def _message(self, socket: str | None, what: Message, time: GivenTime | None) -> None:
-        is_first = what.direction == "in" and what.value is not None and what.value.get("type") == "session.created"
+        is_first = what.direction == "in" and _type_of(what.value) in CREATED
         if socket not in self._open or (is_first and self._open[socket] in self._created):
             self._begin(socket, Opening(self._url), None, implied=True)
         conn = self._open[socket]

@@ -18,8 +18,8 @@ from xai_realtime.cassette.importing._capture import (
     message,
     read_entry,
 )
+from xai_realtime.cassette.services import EVENTS
 from xai_realtime.errors import CassetteFormatError
-from xai_realtime.events import realtime
 from xai_realtime.frames import Frame
 
 __all__ = ["read_jsonl"]
@@ -48,7 +48,9 @@ def read_jsonl(lines: Iterable[bytes], path: str) -> Capture:
 
 def _entry(line: bytes, value: dict[str, Any]) -> Entry:
     name = value.get("type")
-    is_event = isinstance(name, str) and (name in realtime.SERVER_EVENTS or name in realtime.CLIENT_EVENTS)
+    is_event = isinstance(name, str) and any(
+        name in events.SERVER_EVENTS or name in events.CLIENT_EVENTS for events in EVENTS.values()
+    )
     if not is_event and _is_wrapper(value):
         return read_entry(_with_kind(value), strict=False)
     if not isinstance(name, str):
