@@ -16,6 +16,7 @@ from xai_realtime.emulator.scenario import (
     Turn,
     load_scenario,
 )
+from xai_realtime.emulator.speech_quirks import Refuse, SpeechQuirks
 
 __all__ = [
     "DropSpec",
@@ -24,8 +25,10 @@ __all__ = [
     "Limits",
     "Prompt",
     "Quirks",
+    "Refuse",
     "Scenario",
     "Settings",
+    "SpeechQuirks",
     "TableScenario",
     "ToolRequest",
     "Turn",

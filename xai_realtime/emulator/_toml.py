@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -27,6 +28,7 @@ from xai_realtime.emulator.scenario import (
     Turn,
     names_in,
 )
+from xai_realtime.emulator.speech_quirks import Refuse, SpeechQuirks
 from xai_realtime.emulator.world import checked_limits
 from xai_realtime.errors import ConfigurationError
 
@@ -87,7 +89,7 @@ class Reader:
 
     def scenario(self, parsed: dict[str, Any]) -> TableScenario:
         """The whole."""
-        self.only(parsed, ("emulator", "hearing", "limits", "turn"), ())
+        self.only(parsed, ("emulator", "hearing", "limits", "speech", "turn"), ())
         settings = self.settings(parsed)
         turns = parsed.get("turn", [])
         if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
@@ -115,7 +117,30 @@ class Reader:
             self.text(hearing, "stt_fallback", ("hearing",)) or usual.stt_fallback,
             Limits(**limits),
             self.flag(answers, "answers_commits", ("emulator",)),
+            self.speech(parsed),
         )
+
+    def speech(self, parsed: dict[str, Any]) -> SpeechQuirks:
+        """How the speech services behave: the fields of SpeechQuirks, lists for its tuples."""
+        given, inside = dict(self.table(parsed, "speech", ())), ("speech",)
+        refusals = given.pop("refuse", [])
+        if not isinstance(refusals, list) or not all(isinstance(entry, dict) for entry in refusals):
+            self.wrong((*inside, "refuse"), "write each refusal as a table of its own: [[speech.refuse]]")
+        rules = [self.made(Refuse, entry, (*inside, "refuse", index)) for index, entry in enumerate(refusals)]
+        quirks: SpeechQuirks = self.made(SpeechQuirks, given, inside)
+        return replace(quirks, refuse=tuple(rules))
+
+    def made(self, kind: type[Any], given: dict[str, Any], place: Place) -> Any:
+        """A dataclass that checks its own fields."""
+        self.only(given, tuple(field.name for field in fields(kind)), place)
+        if kind is Refuse and "status" not in given:
+            self.wrong((*place, "status"), "the HTTP status is missing")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        try:
+            return kind(**values)
+        except ConfigurationError as error:
+            name, _, reason = str(error).partition(" is ")
+            self.wrong((*place, name), f"is {reason}")
 
     def rule(self, turn: dict[str, Any], place: Place) -> Rule:
         """One [[turn]]."""

@@ -17,14 +17,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from xai_realtime.emulator import rest
+from xai_realtime.emulator import rest, stt_settings, tts_settings
 from xai_realtime.emulator.link import Clock, ServedChannel, Talk, hold
-from xai_realtime.emulator.rest import Credentials, Refusal
+from xai_realtime.emulator.rest import Check, Credentials, Refusal
+from xai_realtime.emulator.speech_app import Answer, speech_answers
+from xai_realtime.emulator.speech_rest import handshake, refuse_once
 from xai_realtime.emulator.world import World
 from xai_realtime.errors import ClosedByUsError, ConnectionBrokenError, ConnectionClosedError
 from xai_realtime.frames import Frame
 
-__all__ = ["CUT", "SOCKETS", "AsgiChannel", "Service", "realtime_engine"]
+__all__ = ["CUT", "SOCKETS", "AsgiChannel", "Service", "realtime_engine", "stt_engine", "tts_engine"]
 
 logger: Final = logging.getLogger("xai_realtime.emulator")
 
@@ -43,8 +45,27 @@ def realtime_engine(world: World, query: Mapping[str, str], now_ms: float) -> Ta
     return Engine(world, query, now_ms)
 
 
-SOCKETS: Final[Mapping[str, MakeTalk]] = {"/realtime": realtime_engine}
+def stt_engine(world: World, query: Mapping[str, str], now_ms: float) -> Talk:
+    """The other side of `/v1/stt`."""
+    from xai_realtime.emulator.stt_engine import SttEngine
+
+    return SttEngine(world, query, now_ms)
+
+
+def tts_engine(world: World, query: Mapping[str, str], now_ms: float) -> Talk:
+    """The other side of `/v1/tts`."""
+    from xai_realtime.emulator.tts_engine import TtsEngine
+
+    return TtsEngine(world, query, now_ms)
+
+
+SOCKETS: Final[Mapping[str, MakeTalk]] = {"/realtime": realtime_engine, "/stt": stt_engine, "/tts": tts_engine}
 """What answers on the sockets, by their path below the root."""
+CHECKS: Final[Mapping[str, Check]] = {
+    "/stt": handshake(stt_settings.streaming_settings),
+    "/tts": handshake(tts_settings.streaming_settings),
+}
+"""What the handshake of a socket looks at before it opens."""
 
 
 class Service:
@@ -56,15 +77,23 @@ class Service:
         self.sockets = sockets
         self._opened = 0
         self._http = Starlette(
-            routes=[
-                self._route("/realtime/client_secrets", self._mint_secret, "POST"),
-                self._route("/models", self._models, "GET"),
-                self._route("/models/{name:path}", self._model, "GET"),
-                *(self._route(path, self._upgrade, "GET") for path in sockets),
-            ],
+            routes=[self._route(path, answers) for path, answers in self._answers().items()],
             exception_handlers={HTTPException: _refused_by_router, Exception: _failed},
         )
         self._http.router.redirect_slashes = False
+
+    def _answers(self) -> dict[str, dict[str, Answer]]:
+        """What answers over HTTP, by path below the root and by method; a socket's path asks for an upgrade."""
+        answers: dict[str, dict[str, Answer]] = {
+            "/realtime/client_secrets": {"POST": self._mint_secret},
+            "/models": {"GET": self._models},
+            "/models/{name:path}": {"GET": self._model},
+        }
+        for path in self.sockets:
+            answers[path] = {"GET": self._upgrade}
+        for path, methods in speech_answers(self.world, self.clock).items():
+            answers[path] = {**answers.get(path, {}), **methods}
+        return answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or hold one socket, as ASGI asks it."""
@@ -76,7 +105,8 @@ class Service:
     @contextmanager
     def admitted(self, path: str, query: str, credentials: Credentials) -> Iterator[rest.Admission | Refusal]:
         """Whether a socket may open; an admitted one counts as a session while the context lasts."""
-        told = rest.admit(self.world, tuple(self.sockets), path, query, credentials, self.clock.now_ms())
+        checks = {name: CHECKS.get(name) for name in self.sockets}
+        told = rest.admit(self.world, checks, path, query, credentials, self.clock.now_ms())
         if isinstance(told, Refusal):
             logger.debug("refused a socket with %d", told.status)
             yield told
@@ -113,13 +143,20 @@ class Service:
             finally:
                 await channel.aclose()
 
-    def _route(self, path: str, answer: Callable[[Request], Any], method: str) -> Route:
+    def _route(self, path: str, answers: Mapping[str, Answer]) -> Route:
         async def endpoint(request: Request) -> Response:
-            credentials = Credentials(request.headers.get("authorization"))
-            told = rest.check_key(self.world, credentials, self.clock.now_ms()) or await answer(request)
+            answer = answers["GET" if request.method == "HEAD" else request.method]
+            told = self._refusal(request) or await answer(request)
+            if isinstance(told, Response):
+                return told
             return _refused(told) if isinstance(told, Refusal) else JSONResponse(told)
 
-        return Route(rest.ROOT + path, endpoint, methods=[method])
+        return Route(rest.ROOT + path, endpoint, methods=list(answers))
+
+    def _refusal(self, request: Request) -> Refusal | None:
+        credentials = Credentials(request.headers.get("authorization"))
+        wrong_key = rest.check_key(self.world, credentials, self.clock.now_ms())
+        return wrong_key or refuse_once(self.world, request.url.path.removeprefix(rest.ROOT))
 
     async def _mint_secret(self, request: Request) -> dict[str, Any] | Refusal:
         body = b""
@@ -194,14 +231,14 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
 async def _deny(refusal: Refusal, send: Send) -> None:
     body = refusal.data
     # The server adds the length: older ones do so even where there is one.
-    headers = [(b"content-type", b"application/json")]
+    headers = [(b"content-type", refusal.content_type.encode())]
     headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
     await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 
 
 def _refused(refusal: Refusal) -> Response:
-    return Response(refusal.data, refusal.status, dict(refusal.headers), "application/json")
+    return Response(refusal.data, refusal.status, dict(refusal.headers), refusal.content_type)
 
 
 async def _refused_by_router(request: Request, error: Exception) -> Response:

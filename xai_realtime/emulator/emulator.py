@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from xai_realtime.client import AsyncClient
 from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import ScenarioLike
+from xai_realtime.emulator.speech_quirks import SpeechQuirks
 from xai_realtime.emulator.world import API_KEY, Dialect, Pace, World
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.transport.base import Transport
@@ -33,7 +34,8 @@ class Emulator:
     `dialect="openai"` sends the shapes that OpenAI's strict clients want. `pace="real"` speaks 100 ms of audio
     every 100 ms, `"instant"` all at once. With a `seed` the same input gives the same bytes and the wall clock
     counts from a fixed date. With `answers_commits=False` a commit by hand makes an item alone, and only
-    `response.create` is answered. `quirks` are oddities for tests. `port=0` takes a free port. `max_duration_s`,
+    `response.create` is answered. `quirks` are oddities for tests, `speech` says how `/v1/stt` and
+    `/v1/tts` behave. `port=0` takes a free port. `max_duration_s`,
     `idle_timeout_s`, `concurrent_sessions` and `max_message_bytes` bound sessions. What is not set comes from the
     scenario.
 
@@ -52,6 +54,7 @@ class Emulator:
         port: int = 0,
         answers_commits: bool | None = None,
         quirks: Quirks | None = None,
+        speech: SpeechQuirks | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
         concurrent_sessions: int | None = None,
@@ -71,6 +74,7 @@ class Emulator:
             seed=seed,
             answers_commits=answers_commits,
             quirks=quirks,
+            speech=speech,
             max_duration_s=max_duration_s,
             idle_timeout_s=idle_timeout_s,
             concurrent_sessions=concurrent_sessions,

@@ -20,6 +20,7 @@ from xai_realtime.emulator.link import ServedChannel
 from xai_realtime.emulator.rest import Admission, Credentials, Refusal
 from xai_realtime.errors import HandshakeError
 from xai_realtime.frames import Frame
+from xai_realtime.transport._http_errors import parse_error_body
 from xai_realtime.transport.asgi import ask_asgi
 from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
 from xai_realtime.transport.memory import MemoryChannel, memory_pair
@@ -165,15 +166,16 @@ class MemoryEnd(ServedChannel):
 
 def refused(refusal: Refusal) -> HandshakeError:
     """The error that the live line raises for the same answer."""
+    code, message = parse_error_body(refusal.data)
     return HandshakeError(
         "the emulator refused the handshake",
         status=refusal.status,
         headers={
-            "content-type": "application/json",
+            "content-type": refusal.content_type,
             "content-length": str(len(refusal.data)),
             **refusal.headers,
         },
         body=refusal.data,
-        code=refusal.code,
-        message=refusal.message,
+        code=code,
+        message=message,
     )

@@ -6,9 +6,9 @@ No web framework here: the server and the in-process transport share it. Imports
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from xai_realtime.emulator.world import BAD_KEY, SECRET_PREFIX, World
@@ -17,6 +17,7 @@ __all__ = [
     "CHAT_MODELS",
     "ROOT",
     "Admission",
+    "Check",
     "Credentials",
     "Refusal",
     "admit",
@@ -55,22 +56,31 @@ CHAT_MODELS: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An HTTP answer that says no: `body` is the flat JSON object of the service."""
+    """An HTTP answer that says no: `body` is the flat JSON object of the service, without a `code` where it is empty.
+
+    `raw` goes out in its place, with `content_type`.
+    """
 
     status: int
     code: str
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    content_type: str = "application/json"
 
     @property
     def body(self) -> dict[str, str]:
         """The JSON object that goes out."""
-        return {"code": self.code, "error": self.message}
+        return {"code": self.code, "error": self.message} if self.code else {"error": self.message}
 
     @property
     def data(self) -> bytes:
-        """The same as bytes."""
-        return json.dumps(self.body, separators=(",", ":")).encode()
+        """What goes out, as bytes."""
+        return json.dumps(self.body, separators=(",", ":")).encode() if self.raw is None else self.raw
+
+
+Check: TypeAlias = Callable[[World, str, Sequence[tuple[str, str]]], Refusal | None]
+"""Why a socket's path and query do not do, None when they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +140,21 @@ def check_key(world: World, credentials: Credentials, now_ms: float) -> Refusal 
 
 
 def admit(
-    world: World, paths: Sequence[str], path: str, query: str, credentials: Credentials, now_ms: float
+    world: World, checks: Mapping[str, Check | None], path: str, query: str, credentials: Credentials, now_ms: float
 ) -> Admission | Refusal:
-    """Whether a socket may open at `path`, one of `paths` below the root, and with what."""
+    """Whether a socket may open at `path`, and with what: below the root it is one of `checks`, which read queries."""
     name = path.removeprefix(ROOT)
-    if name not in paths or not path.startswith(f"{ROOT}/"):
+    if name not in checks or not path.startswith(f"{ROOT}/"):
         return not_found(path)
     refusal = check_key(world, credentials, now_ms)
     if refusal is not None:
         return refusal
-    named = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    check = checks[name]
+    refusal = None if check is None else check(world, name, pairs)
+    if refusal is not None:
+        return refusal
+    named = dict(pairs)
     if "call_id" in named and credentials.key.startswith(SECRET_PREFIX):
         return Refusal(403, FORBIDDEN, "A phone call is joined with an API key, not with a client secret.")
     if world.open_sessions >= world.limits.concurrent_sessions:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from xai_realtime.emulator.speech_quirks import SpeechQuirks
 from xai_realtime.errors import ConfigurationError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
 
 FALLBACK: Final = "What is the weather in London?"
 STT_FALLBACK: Final = "hello world"
+USUAL_SPEECH: Final = SpeechQuirks()
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -146,13 +148,15 @@ class Limits:
 class Settings:
     """What a scenario sets besides its turns: how audio is heard that is no audible text, and limits.
 
-    `answers_commits` is False where a commit by hand makes an item alone, and only a request is answered.
+    `answers_commits` is False where a commit by hand makes an item alone, and only a request is answered. `speech` is
+    how the speech services behave.
     """
 
     fallback: str = FALLBACK
     stt_fallback: str = STT_FALLBACK
     limits: Limits = Limits()
     answers_commits: bool = True
+    speech: SpeechQuirks = USUAL_SPEECH
 
 
 @runtime_checkable

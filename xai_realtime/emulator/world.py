@@ -9,12 +9,14 @@ import random
 import string
 import time
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
 from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import Limits, Scenario, ScenarioLike, as_scenario
+from xai_realtime.emulator.speech_quirks import SpeechQuirks
+from xai_realtime.emulator.voices import CustomVoices
 from xai_realtime.errors import ConfigurationError
 
 __all__ = [
@@ -73,7 +75,8 @@ class World:
     """Everything one emulator remembers beyond a connection.
 
     `ids` mints, `limits` bound, `scenario` answers; `answers_commits` says whether a commit by hand is answered
-    without a request, `quirks` what is done oddly. `keep_conversation` and `resume_conversation` hold what a
+    without a request, `quirks` what is done oddly, `speech` the same for the speech services; `refused` counts their
+    planned refusals by rule, `voices` are those made here. `keep_conversation` and `resume_conversation` hold what a
     connection left for the next one, for 30 minutes from when it was last kept. Raises ConfigurationError for
     a value that is not allowed.
     """
@@ -87,6 +90,7 @@ class World:
         seed: int | None = None,
         answers_commits: bool | None = None,
         quirks: Quirks | None = None,
+        speech: SpeechQuirks | None = None,
         limits: Limits | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
@@ -107,6 +111,11 @@ class World:
         if not isinstance(quirks, Quirks | None):
             raise ConfigurationError(f"quirks is a {type(quirks).__name__}; Quirks or None is allowed")
         self.quirks = quirks or Quirks()
+        if not isinstance(speech, SpeechQuirks | None):
+            raise ConfigurationError(f"speech is a {type(speech).__name__}; SpeechQuirks or None is allowed")
+        self.speech = speech or self.scenario.settings.speech
+        self.refused: Counter[int] = Counter()
+        self.voices = CustomVoices()
         given = {
             "max_duration_s": max_duration_s,
             "idle_timeout_s": idle_timeout_s,
