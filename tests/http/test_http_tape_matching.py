@@ -352,7 +352,7 @@ def test_check_finds_what_naming_or_redacting_an_answer_again_would_change(tmp_p
     path.write_text(text.replace("[redacted]\\", "something\\"))
     assert [finding.check for finding in check_cassette(path).findings] == ["redaction"]
     path.write_text(text.replace('\\"id_1\\"', f'\\"{UUID}\\"'))
-    assert "ids are kept" in check_cassette(path).notes[1]
+    assert any("ids are kept" in note for note in check_cassette(path).notes)
 
 
 @pytest.mark.anyio

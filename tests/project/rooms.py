@@ -21,6 +21,7 @@ ROOMS: dict[str, int] = {
     "defaults": 0,
     "errors": 0,
     "frames": 0,
+    "speech_tags": 0,
     "timemark": 0,
     "vad": 0,
     "events": 1,
