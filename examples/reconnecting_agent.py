@@ -35,7 +35,8 @@ PLAN = [
 def agent(prompt: Prompt) -> str:
     """What the emulator says: it knows only what this connection was told."""
     said = " ".join(text for _, text in prompt.history) + prompt.heard
-    return f"Nice to meet you, {'Ada' if 'Ada' in said else 'whoever you are'}!"
+    name = "Ada" if "Ada" in said else "somebody I do not know"
+    return f"You are {name}." if "remember" in prompt.heard else f"Nice to meet you, {name}!"
 
 
 async def ask(session: RealtimeSession, text: str) -> None:
