@@ -94,7 +94,7 @@ def test_redacting_json_twice_changes_nothing_and_the_scan_agrees(value: Any) ->
         clean = redactor.json(value)
         assert redactor.json(clean) == clean
         assert redactor.scan(json.dumps([clean])) is None
-        assert (redactor.scan(json.dumps([value])) is None) == (json.dumps(clean) == json.dumps(value))
+        assert (redactor.scan(json.dumps([value])) is None) == (clean == value)
         assert CANARY not in json.dumps(clean, ensure_ascii=False) or redactor is UNKNOWING
 
 
