@@ -255,7 +255,9 @@ def test_generated_capture_plays_clean_from_yaml_and_from_json_lines(
 def test_any_json_comes_through_yaml_unchanged(content: Any, unicode: bool, tmp_path: Path) -> None:
     event = {"type": "made.up", "content": content}
     path = tmp_path / "capture.yaml"
-    text = yaml.safe_dump({"interactions": [received(event)]}, allow_unicode=unicode)
+    # PyYAML writes a bare NEL, which it reads as the end of a line.
+    is_plain = unicode and "\x85" not in json.dumps(content, ensure_ascii=False)
+    text = yaml.safe_dump({"interactions": [received(event)]}, allow_unicode=is_plain)
     path.write_text(text, encoding="utf-8", newline="")
     assert json.dumps(values(tape_of(path, keep_ids=True))[0][1]) == json.dumps(
         dict(sorted(event.items())), sort_keys=True
