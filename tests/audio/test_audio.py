@@ -227,3 +227,9 @@ def test_framer_refuses_frames_without_a_sample() -> None:
         Framer(audio_format("pcm", 8_000), 0.1)
     with pytest.raises(ConfigurationError, match="opus"):
         Framer(audio_format("opus"), 20)
+
+
+@pytest.mark.parametrize("frame_ms", [0, -20, float("nan"), float("inf")])
+def test_framer_refuses_what_is_no_length(frame_ms: float) -> None:
+    with pytest.raises(ConfigurationError, match="holds no sample"):
+        Framer(audio_format("pcm", 8_000), frame_ms)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,6 +152,26 @@ def test_converter_gives_the_same_bytes_when_the_audio_is_cut_anywhere(
     expected = at_once(converter, audio)
     assert expected
     assert in_chunks(converter, audio, sizes) == expected
+
+
+@pytest.mark.behaviour("bug-34")
+@pytest.mark.behaviour("audio-resampled-alike-at-any-cut")
+@pytest.mark.parametrize(("quality", "name"), [("high", "HQ"), ("low", "LQ")])
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 3_000), min_size=1, max_size=12),
+    rate_hz=st.sampled_from([8_000, 16_000, 44_100, 48_000, 96_000]),
+    seed=st.integers(0, 1_000),
+)
+def test_converter_is_within_one_step_of_resampling_at_once_when_the_audio_is_cut_anywhere(
+    quality: ResamplingQuality, name: str, sizes: list[int], rate_hz: int, seed: int
+) -> None:
+    audio = noise(8_000, seed=seed)
+    made = numbers(in_chunks(AudioConverter(PCM_24K, rate_hz=rate_hz, quality=quality), audio, sizes))
+    whole = soxr.resample(np.frombuffer(audio, "<i2").astype(np.float32), rate_hz, 24_000, quality=name)
+    assert abs(len(made) - len(whole)) <= 1
+    size = min(len(made), len(whole))
+    assert np.abs(made[:size] - np.clip(whole[:size], -32768, 32767)).max() <= 1
 
 
 @pytest.mark.behaviour("bug-34")

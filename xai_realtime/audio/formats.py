@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 from xai_realtime.errors import ConfigurationError
 
 __all__ = [
+    "CHANNELS_MAX",
     "PCM_RATES_HZ",
     "SILENT_BYTE",
     "Audio",
@@ -17,9 +18,11 @@ __all__ = [
     "Encoding",
     "audio_format",
     "bytes_for_ms",
+    "checked_channels",
     "duration_ms",
     "sample_size_bytes",
     "silence",
+    "whole_number",
 ]
 
 Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
@@ -28,6 +31,9 @@ Audio = bytes | bytearray | memoryview
 
 PCM_RATES_HZ: Final = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Sample rates of PCM that the service accepts. Source: docs.x.ai voice-realtime.ws.json, `audio.*.format.rate`."""
+
+CHANNELS_MAX: Final = 32
+"""Most interleaved channels that anything here takes."""
 
 _RATES_HZ: Final[dict[str, tuple[int, ...]]] = {
     "pcm": PCM_RATES_HZ,
@@ -84,30 +90,43 @@ def sample_size_bytes(encoding: str) -> int:
     return size
 
 
+def whole_number(name: str, value: int, allowed: range) -> int:
+    """`value`, which is called `name`. Raises ConfigurationError when it is no whole number within `allowed`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise ConfigurationError(f"{name} is a whole number from {allowed.start} to {allowed.stop - 1}, not {value!r}")
+    return value
+
+
+def checked_channels(channels: int) -> int:
+    """The number of channels. Raises ConfigurationError when there cannot be so many."""
+    return whole_number("channels", channels, range(1, CHANNELS_MAX + 1))
+
+
 def _positive(rate_hz: int) -> int:
     if isinstance(rate_hz, bool) or not isinstance(rate_hz, int) or rate_hz <= 0:
         raise ConfigurationError(f"a sample rate is a whole number of Hz above 0, not {rate_hz!r}")
     return rate_hz
 
 
-def duration_ms(audio: Audio | int, rate_hz: int, *, encoding: str = "pcm") -> float:
-    """Milliseconds that `audio` (bytes, or their number) lasts; half a sample at the end does not count.
+def duration_ms(audio: Audio | int, rate_hz: int, *, encoding: str = "pcm", channels: int = 1) -> float:
+    """Milliseconds that `audio` (bytes, or their number) lasts; what is no whole sample of all channels does not count.
 
-    Raises ConfigurationError for Opus, whose duration its size does not tell, and for a rate that is no rate.
+    Raises ConfigurationError for Opus, whose duration its size does not tell, for a rate that is no rate, and for
+    channels out of 1 to 32.
     """
     size = audio if isinstance(audio, int) else memoryview(audio).nbytes
-    return size // sample_size_bytes(encoding) * 1000 / _positive(rate_hz)
+    return size // (sample_size_bytes(encoding) * checked_channels(channels)) * 1000 / _positive(rate_hz)
 
 
-def bytes_for_ms(time_ms: float, rate_hz: int, *, encoding: str = "pcm") -> int:
-    """Bytes of the whole samples within the first `time_ms` milliseconds; 0 for a time that is not above 0.
+def bytes_for_ms(time_ms: float, rate_hz: int, *, encoding: str = "pcm", channels: int = 1) -> int:
+    """Bytes of the whole samples, in all channels, within the first `time_ms` milliseconds; 0 for a time not above 0.
 
     Raises ConfigurationError as `duration_ms` does.
     """
     samples = int(time_ms * _positive(rate_hz) // 1000) if time_ms > 0 else 0
-    return samples * sample_size_bytes(encoding)
+    return samples * sample_size_bytes(encoding) * checked_channels(channels)
 
 
-def silence(time_ms: float, rate_hz: int, *, encoding: str = "pcm") -> bytes:
+def silence(time_ms: float, rate_hz: int, *, encoding: str = "pcm", channels: int = 1) -> bytes:
     """Silence of `time_ms` milliseconds, with the silent byte of the encoding. Raises as `bytes_for_ms`."""
-    return bytes_for_ms(time_ms, rate_hz, encoding=encoding) * SILENT_BYTE[encoding]
+    return bytes_for_ms(time_ms, rate_hz, encoding=encoding, channels=channels) * SILENT_BYTE[encoding]

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from xai_realtime.audio.formats import SILENT_BYTE, Audio, AudioFormat, bytes_for_ms
+import math
+from collections.abc import Iterator
+
+from xai_realtime.audio.formats import SILENT_BYTE, Audio, AudioFormat, bytes_for_ms, checked_channels
 from xai_realtime.errors import ConfigurationError
 
-__all__ = ["Framer", "SampleAligner"]
+__all__ = ["Framer", "SampleAligner", "frame_sizes"]
+
+
+def frame_sizes(rate_hz: int, frame_ms: float) -> Iterator[int]:
+    """Samples of one frame after the other, so that many have no more and no fewer than their time asks for.
+
+    Raises ConfigurationError for frames of less than one sample, and for no length.
+    """
+    if not 0 < frame_ms < math.inf or bytes_for_ms(frame_ms, rate_hz, encoding="pcmu") == 0:
+        raise ConfigurationError(f"a frame of {frame_ms!r} ms at {rate_hz} Hz holds no sample")
+
+    def sizes() -> Iterator[int]:
+        number = begin = 0
+        while True:
+            number += 1
+            end = int(number * frame_ms * rate_hz // 1000)
+            yield end - begin
+            begin = end
+
+    return sizes()
 
 
 class SampleAligner:
@@ -40,53 +62,47 @@ class SampleAligner:
 
 
 class Framer:
-    """Frames of `frame_ms` milliseconds out of chunks that are cut anywhere, always of whole samples.
+    """Frames of `frame_ms` milliseconds out of chunks that are cut anywhere, always of whole samples of all channels.
 
     Where a frame is no whole number of samples (10 ms at 22,050 Hz) neighbouring frames differ by one sample, and no
-    time is lost over many. Raises ConfigurationError for Opus, and for frames of less than one sample.
+    time is lost over many. `channels` are stated, never guessed.
+
+    Raises ConfigurationError for Opus, for frames of less than one sample, and for channels out of 1 to 32.
     """
 
-    __slots__ = ("_buffer", "_format", "_frame_ms", "_number", "_taken_samples")
+    __slots__ = ("_buffer", "_next_bytes", "_sample_bytes", "_silent_byte", "_sizes")
 
-    def __init__(self, format: AudioFormat, frame_ms: float = 20) -> None:
-        if bytes_for_ms(frame_ms, format.rate_hz, encoding=format.encoding) == 0:
-            raise ConfigurationError(f"a frame of {frame_ms!r} ms at {format.rate_hz} Hz holds no sample")
-        self._format = format
-        self._frame_ms = frame_ms
+    def __init__(self, format: AudioFormat, frame_ms: float = 20, *, channels: int = 1) -> None:
+        self._sample_bytes = format.sample_bytes * checked_channels(channels)
+        self._silent_byte = SILENT_BYTE[format.encoding]
+        self._sizes = frame_sizes(format.rate_hz, frame_ms)
+        self._next_bytes = next(self._sizes) * self._sample_bytes
         self._buffer = bytearray()
-        self._number = 0
-        self._taken_samples = 0
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of the frame that is not full yet."""
         return len(self._buffer)
 
-    def _next_bytes(self) -> int:
-        end = int((self._number + 1) * self._frame_ms * self._format.rate_hz // 1000)
-        return (end - self._taken_samples) * self._format.sample_bytes
-
-    def _take(self, size: int) -> bytes:
-        frame = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        self._number += 1
-        self._taken_samples += size // self._format.sample_bytes
+    def _take(self) -> bytes:
+        frame = bytes(self._buffer[: self._next_bytes])
+        del self._buffer[: self._next_bytes]
+        self._next_bytes = next(self._sizes) * self._sample_bytes
         return frame
 
     def push(self, chunk: Audio) -> list[bytes]:
         """The frames that are full now, in order."""
         self._buffer += chunk
         frames = []
-        while len(self._buffer) >= (size := self._next_bytes()):
-            frames.append(self._take(size))
+        while len(self._buffer) >= self._next_bytes:
+            frames.append(self._take())
         return frames
 
     def flush(self) -> bytes | None:
         """The last frame, filled up with silence; None when nothing waits. A cut sample at its end is dropped."""
-        whole = len(self._buffer) - len(self._buffer) % self._format.sample_bytes
+        whole = len(self._buffer) - len(self._buffer) % self._sample_bytes
         del self._buffer[whole:]
         if not whole:
             return None
-        size = self._next_bytes()
-        self._buffer += SILENT_BYTE[self._format.encoding] * (size - whole)
-        return self._take(size)
+        self._buffer += self._silent_byte * (self._next_bytes - whole)
+        return self._take()

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, get_args
 
-from xai_realtime.audio.formats import Audio, AudioFormat, audio_format
+from xai_realtime.audio.channels import to_mono
+from xai_realtime.audio.formats import Audio, AudioFormat, audio_format, checked_channels, whole_number
 from xai_realtime.audio.framing import SampleAligner
 from xai_realtime.audio.g711 import from_pcm16
-from xai_realtime.audio.pcm import clipped_pcm16, pcm16_samples
 from xai_realtime.errors import ConfigurationError
 
-__all__ = ["CHANNELS_MAX", "SOURCE_RATES_HZ", "AudioConverter", "ResamplingQuality"]
+__all__ = ["SOURCE_RATES_HZ", "AudioConverter", "ResamplingQuality"]
 
 SOURCE_RATES_HZ: Final = range(4_000, 192_001)
 """Sample rates that an `AudioConverter` takes: every whole number of Hz from 4,000 to 192,000."""
-
-CHANNELS_MAX: Final = 32
-"""Most channels that an `AudioConverter` takes."""
 
 ResamplingQuality = Literal["high", "low"]
 """`high` keeps 96 % of the band; `low` keeps 82 % and holds back about half as much."""
@@ -55,8 +52,8 @@ class AudioConverter:
                 "an AudioConverter makes PCM and G.711, not Opus: packets of Opus are passed as they are"
             )
         self._target = audio_format(*target)
-        self._rate_hz = _whole_number("rate_hz", rate_hz, SOURCE_RATES_HZ)
-        self._channels = _whole_number("channels", channels, range(1, CHANNELS_MAX + 1))
+        self._rate_hz = whole_number("rate_hz", rate_hz, SOURCE_RATES_HZ)
+        self._channels = checked_channels(channels)
         if quality not in _SOXR_QUALITY:
             raise ConfigurationError(f"quality is one of {', '.join(get_args(ResamplingQuality))}, not {quality!r}")
         self._aligner = SampleAligner(2 * channels)
@@ -100,21 +97,9 @@ class AudioConverter:
         if self._resampler is not None:
             pcm = self._resampler.push(pcm, is_last=is_last)
         elif self._channels > 1:
-            pcm = _mixed(pcm, self._channels)
+            pcm = to_mono(pcm, self._channels)
         self._out_samples += len(pcm) // 2
         return from_pcm16(pcm, self._target.encoding)
-
-
-def _whole_number(name: str, value: int, allowed: range) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-        raise ConfigurationError(f"{name} is a whole number from {allowed.start} to {allowed.stop - 1}, not {value!r}")
-    return value
-
-
-def _mixed(pcm: bytes, channels: int) -> bytes:
-    samples = pcm16_samples(pcm)
-    every_channel = (samples[channel::channels] for channel in range(channels))
-    return clipped_pcm16(sum(moment) / channels for moment in zip(*every_channel, strict=True))
 
 
 class _Resampler:

@@ -7,13 +7,13 @@ bytes, so the 44-byte WAV header never moves it and a size not yet patched does 
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import pybase64
 
+from xai_realtime.audio import AudioFormat, wav_header
 from xai_realtime.cassette._json import Json
 from xai_realtime.cassette.records import MediaRef, media_ref
 
@@ -95,6 +95,7 @@ class MediaWriter:
         self.folder = folder
         self._files: dict[str, BinaryIO] = {}
         self._sizes: dict[str, int] = {}
+        self._formats: dict[str, AudioFormat] = {}
         self._hashes: dict[str, hashlib._Hash] = {}
 
     def append(self, name: str, audio: bytes, *, pcm_rate_hz: int | None) -> MediaRef:
@@ -106,8 +107,9 @@ class MediaWriter:
             handle = self._files[file] = (self.folder / file).open("wb")
             self._sizes[file] = 0
             self._hashes[file] = hashlib.sha256()
-            if file.endswith(".wav"):
-                handle.write(_wav_header(pcm_rate_hz or 0, 0xFFFFFFFF))
+            if pcm_rate_hz and file.endswith(".wav"):
+                self._formats[file] = AudioFormat("pcm", pcm_rate_hz)
+                handle.write(wav_header(self._formats[file]))
         offset = self._sizes[file]
         handle.write(audio)
         self._hashes[file].update(audio)
@@ -122,25 +124,14 @@ class MediaWriter:
     def finish(self) -> Mapping[str, Mapping[str, Json]]:
         """Patch the WAV sizes, close the files; give `{file: {"bytes", "sha256"}}` over the audio alone."""
         for file, handle in self._files.items():
-            if file.endswith(".wav"):
-                size = self._sizes[file]
-                handle.seek(4)
-                handle.write(struct.pack("<I", min(size + 36, 0xFFFFFFFF)))
-                handle.seek(40)
-                handle.write(struct.pack("<I", min(size, 0xFFFFFFFF)))
+            if file in self._formats:
+                handle.seek(0)
+                handle.write(wav_header(self._formats[file], data_bytes=self._sizes[file]))
             handle.close()
         self._files = {}
         return {
             file: {"bytes": self._sizes[file], "sha256": self._hashes[file].hexdigest()} for file in sorted(self._sizes)
         }
-
-
-def _wav_header(rate_hz: int, data_bytes: int) -> bytes:
-    riff = min(data_bytes + 36, 0xFFFFFFFF)
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, 1, rate_hz, rate_hz * 2, 2, 16, b"data", data_bytes,
-    )  # fmt: skip
 
 
 class MediaReader:

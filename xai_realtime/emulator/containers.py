@@ -1,17 +1,16 @@
 """Audio files as PCM. In: the bytes of a file. Out: PCM of 16 bits a channel. Imports: 0, 7, numpy, PyAV in functions.
 
-WAV with PCM of 16 bits or G.711 is read by hand, anything else by PyAV (extra `opus`).
+WAV is read by `xai_realtime.audio`, anything else, and WAV with other samples, by PyAV (extra `opus`).
 """
 
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from xai_realtime.audio import PCM_RATES_HZ, AudioConverter, audio_format, to_pcm16
+from xai_realtime.audio import PCM_RATES_HZ, AudioConverter, audio_format, read_wav, to_pcm16
 from xai_realtime.emulator.encodings import has_opus
 from xai_realtime.emulator.query import BadSetting
 from xai_realtime.errors import ConfigurationError
@@ -20,9 +19,6 @@ __all__ = ["Recording", "channels_of", "raw_recording", "read_container"]
 
 DECODED_HZ: Final = 24_000
 HEARING_HZ: Final = 16_000
-EXTENSIBLE: Final = 0xFFFE
-WAV_LAWS: Final = {(1, 16): "pcm", (6, 8): "pcma", (7, 8): "pcmu"}
-MAX_CHANNELS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +43,12 @@ def raw_recording(audio: bytes, encoding: str, rate_hz: int, channels: int) -> R
 
 def read_container(audio: bytes) -> Recording:
     """An audio file. Raises BadSetting for what is none, or is none that can be read here."""
-    known = _wav(audio) if audio[:4] == b"RIFF" and audio[8:12] == b"WAVE" else None
+    known = _wav(audio)
     if known is not None:
         return known
     if not has_opus():
         raise BadSetting(
-            "The file is no WAV of 16 bits or G.711; other containers need PyAV beside this emulator: "
+            "The file is no WAV that is read by hand (PCM, G.711); other containers need PyAV beside this emulator: "
             "pip install 'xai-realtime[opus]'. Raw audio needs 'audio_format' and 'sample_rate'."
         )
     return _decoded(audio)
@@ -82,23 +78,12 @@ def _resampled(channels: Sequence[bytes], rate_hz: int) -> list[bytes]:
 
 
 def _wav(audio: bytes) -> Recording | None:
-    """A WAV whose samples we know; None for another one."""
-    at, form = 12, (0, 0, 0, 0)
-    while at + 8 <= len(audio):
-        name, size = audio[at : at + 4], struct.unpack_from("<I", audio, at + 4)[0]
-        body = audio[at + 8 : at + 8 + size]
-        if name == b"fmt " and len(body) >= 16:
-            code, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", body)
-            if code == EXTENSIBLE and len(body) >= 26:
-                code = struct.unpack_from("<H", body, 24)[0]
-            form = (code, bits, channels, rate_hz)
-        elif name == b"data":
-            law = WAV_LAWS.get(form[:2])
-            if law is None or not 1 <= form[2] <= MAX_CHANNELS or form[3] == 0:
-                return None
-            return raw_recording(body, law, form[3], form[2])
-        at += 8 + size + size % 2
-    return None
+    """A WAV whose samples we know; None for anything else."""
+    try:
+        found = read_wav(io.BytesIO(audio))
+    except ConfigurationError:
+        return None
+    return Recording(to_pcm16(found.audio, found.format.encoding), found.format.rate_hz, found.channels)
 
 
 def _decoded(audio: bytes) -> Recording:

@@ -5,15 +5,14 @@ PyAV (extra `opus`), which makes mp3, is imported inside functions.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from xai_realtime.audio import from_pcm16
+from xai_realtime.audio import AudioFormat, from_pcm16, wav_header
 from xai_realtime.emulator.encodings import has_opus
 from xai_realtime.emulator.query import BadSetting
 
-__all__ = ["CODECS", "CONTENT_TYPES", "Encoder", "check_codec", "wav_header"]
+__all__ = ["CODECS", "CONTENT_TYPES", "Encoder", "check_codec"]
 
 CODECS: Final = ("mp3", "wav", "pcm", "mulaw", "ulaw", "alaw")
 CONTENT_TYPES: Final = {
@@ -23,21 +22,12 @@ CONTENT_TYPES: Final = {
     "mulaw": "audio/basic",
     "alaw": "audio/alaw",
 }
-UNKNOWN_LENGTH: Final = 0xFFFFFFFF
 
 
 def check_codec(codec: str) -> None:
     """Raises BadSetting for a codec that cannot be made on this machine."""
     if codec == "mp3" and not has_opus():
         raise BadSetting("mp3 needs PyAV beside this emulator: pip install 'xai-realtime[opus]'; pcm works without.")
-
-
-def wav_header(rate_hz: int, data_bytes: int | None = None) -> bytes:
-    """The head of a WAV file of mono PCM; without a length it says that the length is not known yet."""
-    size = UNKNOWN_LENGTH if data_bytes is None else data_bytes
-    whole = UNKNOWN_LENGTH if data_bytes is None else data_bytes + 36
-    head = b"RIFF" + struct.pack("<I", whole) + b"WAVEfmt "
-    return head + struct.pack("<IHHIIHH", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16) + b"data" + struct.pack("<I", size)
 
 
 class Encoder:
@@ -48,7 +38,8 @@ class Encoder:
 
     def __init__(self, codec: str, rate_hz: int, bit_rate: int, data_bytes: int | None = None) -> None:
         self._law = {"mulaw": "pcmu", "alaw": "pcma"}.get(codec, "pcm")
-        self._head = wav_header(rate_hz, data_bytes) if codec == "wav" else b""
+        form = AudioFormat("pcm", rate_hz)
+        self._head = wav_header(form, data_bytes=data_bytes) if codec == "wav" else b""
         self._mp3 = _mp3_encoder(rate_hz, bit_rate) if codec == "mp3" else None
 
     def push(self, pcm: bytes) -> bytes:

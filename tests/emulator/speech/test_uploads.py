@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xai_realtime.audible import hear, speak
-from xai_realtime.audio import from_pcm16
+from xai_realtime.audio import AudioFormat, from_pcm16, wav_header
 from xai_realtime.emulator import containers
 from xai_realtime.emulator.containers import Recording, channels_of, raw_recording, read_container
 from xai_realtime.emulator.multipart import BadForm, FormReader, boundary_of
 from xai_realtime.emulator.query import BadSetting
-from xai_realtime.emulator.sounds import wav_header
 
 FORM = (
     b'a preamble\r\n--XX\r\nContent-Disposition: form-data; name="language"\r\n\r\nen\r\n'
@@ -134,7 +133,7 @@ def test_wav_of_known_samples_is_read_without_pyav(
 @pytest.mark.behaviour("emulator-upload-containers")
 def test_wav_of_a_stream_without_its_length_is_read_to_its_end() -> None:
     pcm = speak("Live.", sample_rate_hz=16_000)
-    found = read_container(wav_header(16_000) + pcm)
+    found = read_container(wav_header(AudioFormat("pcm", 16_000)) + pcm)
     assert found.pcm == pcm
     assert found.duration_s == len(pcm) / 32_000
 
@@ -172,11 +171,16 @@ def test_film_without_sound_is_refused() -> None:
 
 
 @pytest.mark.behaviour("emulator-upload-containers")
-def test_wav_of_other_samples_is_left_to_pyav() -> None:
-    pytest.importorskip("av", reason="PyAV is an extra")
-    pcm = speak("Deep.", sample_rate_hz=16_000)
-    deep = b"".join(b"\0" + pcm[at : at + 2] for at in range(0, len(pcm), 2))
-    found = read_container(wav(deep, bits=24))
+@pytest.mark.parametrize("bits", [24, 64])
+def test_wav_of_deep_samples_is_read_by_hand_and_of_others_by_pyav(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = struct.iter_unpack("<h", speak("Deep.", sample_rate_hz=16_000))
+    if bits == 24:
+        monkeypatch.setattr(containers, "has_opus", lambda: False)
+        file = wav(b"".join(b"\0" + struct.pack("<h", *sample) for sample in samples), bits=24)
+    else:
+        pytest.importorskip("av", reason="PyAV is an extra")
+        file = wav(b"".join(struct.pack("<d", sample[0] / 32768) for sample in samples), code=3, bits=64)
+    found = read_container(file)
     assert hear(found.pcm, sample_rate_hz=found.rate_hz) == "Deep."
 
 
