@@ -74,6 +74,19 @@ KNOWING = Redactor([CANARY, "]secrets", "1234567890"], environ={})
 UNKNOWING = Redactor(environ={})
 
 
+def as_text(value: Any) -> str:
+    """JSON in which alone zero has no sign: the text of a number is not kept, its value is."""
+
+    def unsigned(inner: Any) -> Any:
+        if isinstance(inner, dict):
+            return {key: unsigned(item) for key, item in inner.items()}
+        if isinstance(inner, list):
+            return [unsigned(item) for item in inner]
+        return 0.0 if isinstance(inner, float) and inner == 0 else inner
+
+    return json.dumps(unsigned(value))
+
+
 @pytest.mark.behaviour("redaction.twice")
 @PROPERTY
 @given(ANY_TEXT)
@@ -94,7 +107,7 @@ def test_redacting_json_twice_changes_nothing_and_the_scan_agrees(value: Any) ->
         clean = redactor.json(value)
         assert redactor.json(clean) == clean
         assert redactor.scan(json.dumps([clean])) is None
-        assert (redactor.scan(json.dumps([value])) is None) == (clean == value)
+        assert (redactor.scan(json.dumps([value])) is None) == (as_text(clean) == as_text(value))
         assert CANARY not in json.dumps(clean, ensure_ascii=False) or redactor is UNKNOWING
 
 

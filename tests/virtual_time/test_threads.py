@@ -153,6 +153,25 @@ def test_thread_over_its_limit_is_an_error(backend: Backend, timer: bool) -> Non
         stop.set()
 
 
+@pytest.mark.usefixtures("torn_down")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::RuntimeWarning")
+def test_thread_is_told_that_the_run_is_over_when_trio_was_broken_off() -> None:
+    stop = threading.Event()
+    tokens: list[trio.lowlevel.TrioToken] = []
+
+    async def main() -> None:
+        tokens.append(trio.lowlevel.current_trio_token())
+        await trio.to_thread.run_sync(stop.wait)
+
+    try:
+        with pytest.raises(VirtualTimeError):
+            run_virtual(main, backend="trio", thread_limit_s=0.1)
+        with pytest.raises(trio.RunFinishedError):
+            tokens[0].run_sync_soon(stop.set)
+    finally:
+        stop.set()
+
+
 def test_thread_given_up_by_the_loop_ends_with_its_work() -> None:
     stop = threading.Event()
     threads: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""The settings of one session: what was asked for, merged. In: `session.update`. Out: settings. Imports: rooms 0 and 7.
+"""The settings of one session: what was asked for, merged. In: `session.update`. Out: settings. Imports: rooms 0, 5, 7.
 
 Reads the shape of the service (voice and turn detection at the top) and the one of OpenAI-shaped clients (both nested).
 """
@@ -14,21 +14,11 @@ from xai_realtime.emulator import failures
 from xai_realtime.emulator.encodings import has_opus
 from xai_realtime.emulator.reading import Fields
 from xai_realtime.errors import ConfigurationError
+from xai_realtime.tools import RESERVED_NAMES
 
 __all__ = ["SERVER_TOOLS", "Session", "TurnDetection", "updated"]
 
-SERVER_TOOLS: Final = frozenset(
-    {
-        "web_search",
-        "browse_page",
-        "x_keyword_search",
-        "x_semantic_search",
-        "x_user_search",
-        "x_thread_fetch",
-        "collections_search",
-        "file_search",
-    }
-)
+SERVER_TOOLS: Final = RESERVED_NAMES
 """Names of the service's own tools; a client function under one of them breaks the first response."""
 DEFAULT_FORMAT: Final = audio_format("pcm")
 DETECTORS: Final = ("server_vad", "semantic_vad")

@@ -143,6 +143,11 @@ class MicrophoneRing:
         return not self._turns
 
     @property
+    def has_held(self) -> bool:
+        """Does audio, or the end of a turn, wait?"""
+        return bool(self._held)
+
+    @property
     def stream_ms(self) -> float:
         """Milliseconds of audio sent on this connection."""
         return self._ms(self._stream)
@@ -339,32 +344,28 @@ class MicrophoneRing:
         return turn
 
     def _fit(self) -> None:
-        """Let the oldest fall out until the bound holds again."""
-        while self._kept > self._max_units:
-            self._kept -= self._drop(self._kept - self._max_units)
-
-    def _drop(self, excess: int) -> int:
-        """Drop up to `excess` units, whole samples or packets, of the oldest chunk; how many."""
-        excess += -excess % self._sample_bytes
-        if self._turns:
-            turn = self._turns[0]
-            lost = _shorten(turn.chunks, excess, is_whole=self._is_opus)
-            turn.units -= lost
-            turn.lost += lost
-            if not turn.chunks:
-                self._fallen.append(self._turns.pop(0))
-        elif self._sent:
-            lost = _shorten(self._sent, excess, is_whole=self._is_opus)
-            self._sent_units -= lost
-            self._sent_lost += lost
-        else:
-            ends: list[_Chunk] = []
-            while not self._held[0].units:
-                ends.append(self._held.popleft())
-            lost = _shorten(self._held, excess, is_whole=self._is_opus)
-            self._held.extendleft(reversed(ends))
-            self._held_lost += lost
-        return lost
+        """Let the oldest fall out until the bound holds again, in whole samples or packets."""
+        while (excess := self._kept - self._max_units) > 0:
+            excess += -excess % self._sample_bytes
+            if self._turns:
+                turn = self._turns[0]
+                lost = _shorten(turn.chunks, excess, is_whole=self._is_opus)
+                turn.units -= lost
+                turn.lost += lost
+                if not turn.chunks:
+                    self._fallen.append(self._turns.pop(0))
+            elif self._sent:
+                lost = _shorten(self._sent, excess, is_whole=self._is_opus)
+                self._sent_units -= lost
+                self._sent_lost += lost
+            else:
+                ends: list[_Chunk] = []
+                while not self._held[0].units:
+                    ends.append(self._held.popleft())
+                lost = _shorten(self._held, excess, is_whole=self._is_opus)
+                self._held.extendleft(reversed(ends))
+                self._held_lost += lost
+            self._kept -= lost
 
 
 def _cut(chunk: _Chunk, units: int) -> _Chunk:

@@ -288,7 +288,7 @@ class SessionCore:
         if not self.user.has_audio():
             raise LocalProtocolError("no audio was sent since the last turn, so there is none to end")
         self.floor.make_room(wish, when_busy)
-        is_next = self.is_ready and self.user.ring.next_held() is None
+        is_next = self.is_ready and not self.user.ring.has_held
         wish.turn = self.user.turn_ended()
         if is_next:
             self.desk.send(wire.InputAudioBufferCommit())
@@ -308,8 +308,9 @@ class SessionCore:
         if self.is_ready:
             self.desk.send(wire.InputAudioBufferClear())
         self.user.cleared()
-        if self.user.ring.next_held() is None:
+        if not self.user.ring.has_held:
             # Nothing waits any more, and what is said from now on must not go out before the clear.
+            self.is_draining = False
             while HELD_AUDIO in self.desk.out:
                 self.desk.out.remove(HELD_AUDIO)
 

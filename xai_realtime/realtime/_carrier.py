@@ -263,7 +263,8 @@ class Carrier:
     async def _send_held(self, connection: RealtimeConnection) -> None:
         core, user = self._core, self._core.user
         core.is_draining = True
-        while (audio := user.ring.next_held()) is not None:
+        # No longer once the input is cleared: what is said after that waits behind the clear.
+        while core.is_draining and (audio := user.ring.next_held()) is not None:
             if audio:
                 await self._send_now(connection, audio)
             else:

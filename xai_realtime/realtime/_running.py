@@ -64,7 +64,7 @@ class RunningSession:
             stops_on_interrupt=self._calls.stops_on_interrupt,
             history=as_history(history),
         )
-        self._core.limits.has_server_tools = has_server_tools(config)
+        self._core.limits.has_server_tools = has_server_tools(self._calls.toolbox)
         self._inbox = Inbox(self._core.desk.told, policy.max_events)
         self._carrier = Carrier(
             self._core,

@@ -1,4 +1,4 @@
-"""What of a configuration a session's core needs. In: a configuration. Out: SessionSetup. Imports: rooms 0-3."""
+"""What of a configuration a session's core needs. In: a configuration. Out: SessionSetup. Imports: rooms 0-5."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TypeVar
 from xai_realtime.protocol.policy import SessionPolicy
 from xai_realtime.protocol.session import SessionSetup
 from xai_realtime.realtime.config import SessionConfig, Update
+from xai_realtime.tools import Toolbox
 
 __all__ = ["gated", "has_server_tools", "session_setup"]
 
@@ -34,8 +35,8 @@ def gated(update: UpdateT, policy: SessionPolicy) -> UpdateT:
     if isinstance(update, dict):
         session = update["session"]
         detection = session.get("turn_detection")
-        gated = {**session, "turn_detection": {**(detection or {}), "interrupt_response": False}}
-        return {**update, "session": gated} if detection and detection.get("type") else update
+        silent_session = {**session, "turn_detection": {**(detection or {}), "interrupt_response": False}}
+        return {**update, "session": silent_session} if detection and detection.get("type") else update
     given = update.session.turn_detection
     if given is None or given.type is None:
         return update
@@ -43,6 +44,6 @@ def gated(update: UpdateT, policy: SessionPolicy) -> UpdateT:
     return update.model_copy(update={"session": update.session.model_copy(update={"turn_detection": silent})})
 
 
-def has_server_tools(config: SessionConfig) -> bool:
+def has_server_tools(toolbox: Toolbox) -> bool:
     """Are there tools among them that the service runs, which cost extra?"""
-    return len(config.toolbox.to_wire()) > len(config.toolbox.functions)
+    return len(toolbox.to_wire()) > len(toolbox.functions)

@@ -174,7 +174,7 @@ class RealtimeSession(RunningSession):
             if "tools" in change.fields:
                 self._calls.toolbox = change.config.toolbox
                 # What was offered once may have been used, and is billed.
-                self._core.limits.has_server_tools |= has_server_tools(change.config)
+                self._core.limits.has_server_tools |= has_server_tools(self._calls.toolbox)
             policy = self._core.desk.policy
             self._core.reconfigure(session_setup(change.config, policy), gated(change.update, policy), now_ms())
         await self._work_off()

@@ -3,7 +3,8 @@
 trio lets nobody subclass its MockClock, and only a MockClock may jump, so two of its methods are replaced on
 the one instance that is handed out; nothing is patched globally. Private names of trio that are used, all
 guarded by tests: the clock's `_autojump` (called when nothing is ready) and `_virtual_base` (set without
-rounding), and the task's `_abort_func` and `_attempt_abort` (raise in a waiting task, as for Ctrl-C).
+rounding), the task's `_abort_func` and `_attempt_abort` (raise in a waiting task, as for Ctrl-C), and the token's
+`_reentry_queue` with its `lock` and `done` (what a thread is told when the run it reports to is over).
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class ClockDriver:
         self._delivered += 1
         if main is None or main._abort_func is None or self._delivered > MAX_DELIVERED:
             logger.error("virtual time cannot go on and the main task cannot be reached: %s", cause)
+            refuse_threads()
             raise error
 
         def raise_error() -> NoReturn:
@@ -101,6 +103,13 @@ def waits_on_descriptors() -> bool:
     statistics = trio.lowlevel.current_statistics().io_statistics
     waits = getattr(statistics, "tasks_waiting_read", 0) + getattr(statistics, "tasks_waiting_write", 0)
     return bool(max(waits, getattr(statistics, "tasks_waiting", 0)) > OWN_WAITS)
+
+
+def refuse_threads() -> None:
+    """The run is over for other threads: trio closes the socket by which they wake it, but tells them only in order."""
+    queue = trio.lowlevel.current_trio_token()._reentry_queue
+    with queue.lock:
+        queue.done = True
 
 
 def main_task() -> trio.lowlevel.Task | None:
