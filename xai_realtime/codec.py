@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar, cast, get_args, get_origin
 
 import pybase64
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from xai_realtime.defaults import MAX_ERROR_PAYLOAD_BYTES, MAX_MESSAGE_BYTES
-from xai_realtime.errors import LocalProtocolError
+from xai_realtime.errors import ConfigurationError, LocalProtocolError
 from xai_realtime.events import realtime, stt, tts
 from xai_realtime.events._base import BinaryAudio, ClientModel, InvalidEvent, ServerModel, UnknownEvent
+from xai_realtime.events._chat import DONE, ChatStreamError, Done, read_chat_error
 from xai_realtime.frames import Frame
+
+if TYPE_CHECKING:
+    from xai_realtime.events import chat
 
 __all__ = [
     "MAX_JSON_DEPTH",
     "MAX_NUMBER_DIGITS",
+    "ChatCodec",
     "Codec",
     "EventModule",
     "audio_append_text",
+    "chat_codec",
     "encode_audio_append",
     "realtime_codec",
     "stt_codec",
@@ -40,6 +46,7 @@ MAX_TYPE_CHARACTERS: Final = 256
 
 ServerT = TypeVar("ServerT")
 ClientT = TypeVar("ClientT")
+ModelT = TypeVar("ModelT", bound=ServerModel)
 
 
 class EventModule(Protocol):
@@ -56,10 +63,13 @@ class Codec(Generic[ServerT, ClientT]):
 
     `events` is a module that the generator printed (`xai_realtime.events.realtime`, or your own). A
     message over `max_message_bytes`, JSON deeper than `MAX_JSON_DEPTH` or an integer of more than
-    `MAX_NUMBER_DIGITS` digits becomes an InvalidEvent.
+    `MAX_NUMBER_DIGITS` digits becomes an InvalidEvent. Raises ConfigurationError for a module whose
+    messages nothing tells apart, as those of chat.
     """
 
     def __init__(self, events: EventModule, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        if not getattr(events, "IS_TAGGED", True):
+            raise ConfigurationError("the messages of this module have no type; validate against the class you expect")
         self._events = events
         self._max_message_bytes = max_message_bytes
         self._flat: frozenset[type] = frozenset()
@@ -87,7 +97,7 @@ class Codec(Generic[ServerT, ClientT]):
         """
         data = frame.data
         if len(data) > self._max_message_bytes:
-            return self._too_large(data)
+            return _too_large(data, self._max_message_bytes)
         if not frame.is_text:
             return BinaryAudio(data)
         try:
@@ -105,7 +115,7 @@ class Codec(Generic[ServerT, ClientT]):
         """
         data = frame.data
         if len(data) > self._max_message_bytes:
-            return self._too_large(data)
+            return _too_large(data, self._max_message_bytes)
         if not frame.is_text:
             return BinaryAudio(data)
         try:
@@ -130,9 +140,62 @@ class Codec(Generic[ServerT, ClientT]):
             ) from None
         return Frame(data)
 
-    def _too_large(self, data: bytes) -> InvalidEvent:
-        reason = f"a message of {len(data)} bytes is over the limit of {self._max_message_bytes} bytes"
-        return InvalidEvent(None, reason, "", data[:MAX_ERROR_PAYLOAD_BYTES], len(data))
+
+class ChatCodec:
+    """Reads what chat answers: the chunks of a stream and whole bodies. Nothing in a message tells which it is.
+
+    The limits are those of `Codec`.
+    """
+
+    def __init__(self, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._max_message_bytes = max_message_bytes
+        self._validators: dict[type[ServerModel], Callable[[bytes], Any]] = {}
+        self._validate_chunk: Callable[[bytes], chat.ChatCompletionChunk] = self._build_and_validate
+
+    def _build_and_validate(self, data: bytes) -> chat.ChatCompletionChunk:
+        """Load the classes and build the validator with the first chunk, and step aside for it."""
+        from xai_realtime.events import chat
+
+        self._validate_chunk = self._validator(chat.ChatCompletionChunk)
+        return self._validate_chunk(data)
+
+    def decode_chunk(self, data: bytes) -> chat.ChatCompletionChunk | ChatStreamError | InvalidEvent | Done:
+        """What one `data` field of a stream says; always a value.
+
+        DONE for `[DONE]`, ChatStreamError for an error in any of its forms, InvalidEvent for what is neither JSON of a
+        chunk nor of an error. A chunk that holds an error too is the error.
+        """
+        if len(data) > self._max_message_bytes:
+            return _too_large(data, self._max_message_bytes)
+        try:
+            chunk = self._validate_chunk(data)
+        except ValidationError as error:
+            return DONE if data.strip() == b"[DONE]" else _explain_answer(data, error)
+        if chunk.__pydantic_extra__ or not chunk.choices:
+            return _error_in(data, chunk) or _empty(data, chunk) or _not_finite(data, chunk) or chunk
+        # One letter is found ten times sooner than a word.
+        if b"N" in data or b"I" in data:
+            return _not_finite(data, chunk) or chunk
+        return chunk
+
+    def decode(self, data: bytes, expected: type[ModelT]) -> ModelT | ChatStreamError | InvalidEvent:
+        """The body of an answer as the message you expect (`chat.ChatCompletion`, `chat.ModelList`); always a value.
+
+        ChatStreamError for an error, which comes with status 200 too; InvalidEvent for anything else.
+        """
+        if len(data) > self._max_message_bytes:
+            return _too_large(data, self._max_message_bytes)
+        try:
+            answer: ModelT = self._validator(expected)(data)
+        except ValidationError as error:
+            return _explain_answer(data, error)
+        return _error_in(data, answer) or _empty(data, answer) or _not_finite(data, answer) or answer
+
+    def _validator(self, expected: type[ModelT]) -> Callable[[bytes], ModelT]:
+        found = self._validators.get(expected)
+        if found is None:
+            found = self._validators[expected] = TypeAdapter(expected).validator.validate_json
+        return found
 
 
 def encode_audio_append(audio: bytes | bytearray | memoryview) -> Frame:
@@ -161,6 +224,40 @@ def _not_finite(data: bytes, event: object) -> InvalidEvent | None:
         except ValueError as error:
             return _invalid(data, getattr(event, "type", None), str(error))
     return None
+
+
+def _too_large(data: bytes, limit_bytes: int) -> InvalidEvent:
+    reason = f"a message of {len(data)} bytes is over the limit of {limit_bytes} bytes"
+    return InvalidEvent(None, reason, "", data[:MAX_ERROR_PAYLOAD_BYTES], len(data))
+
+
+def _error_in(data: bytes, answer: ServerModel) -> ChatStreamError | None:
+    """The error that was read as an answer, since no field of an answer is required."""
+    extra = answer.__pydantic_extra__
+    if not extra:
+        return None
+    is_bare = answer.model_fields_set <= extra.keys()
+    return read_chat_error(extra, data, is_bare=is_bare)
+
+
+def _empty(data: bytes, answer: ServerModel) -> InvalidEvent | None:
+    """An InvalidEvent for an object that has nothing of a completion. A list may be empty."""
+    has_nothing = answer.model_fields_set <= (answer.__pydantic_extra__ or {}).keys()
+    if has_nothing and "choices" in type(answer).model_fields:
+        return _invalid(data, None, "neither an answer nor an error")
+    return None
+
+
+def _explain_answer(data: bytes, error: ValidationError) -> ChatStreamError | InvalidEvent:
+    """Why a body or a chunk is not what was expected."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as reason:
+        return _invalid(data, None, str(reason))
+    if isinstance(value, dict) and (said := read_chat_error(value, data, is_bare="choices" not in value)) is not None:
+        return said
+    first = error.errors(include_url=False, include_input=False)[0]
+    return _invalid(data, None, first["msg"], _path(first["loc"]))
 
 
 def _explain(data: bytes, error: ValidationError, known: Mapping[str, Any]) -> UnknownEvent | InvalidEvent:
@@ -192,6 +289,7 @@ def _invalid(data: bytes, name: str | None, reason: str, path: str = "") -> Inva
     return InvalidEvent(name, reason, path, data[:MAX_ERROR_PAYLOAD_BYTES], len(data))
 
 
+chat_codec: Final = ChatCodec()
 realtime_codec: Final[Codec[realtime.ServerEvent, realtime.ClientEvent]] = Codec(realtime)
 stt_codec: Final[Codec[stt.ServerEvent, stt.ClientEvent]] = Codec(stt)
 tts_codec: Final[Codec[tts.ServerEvent, tts.ClientEvent]] = Codec(tts)

@@ -148,13 +148,13 @@ def test_speech_spec_covers_the_table_of_facts(service: str, shared: Path) -> No
 
 
 def test_wire_page_lists_every_speech_event_with_its_evidence() -> None:
-    for service, section in zip(MODULES, page()[1:], strict=True):
+    for service, section in zip(MODULES, page()[1:3], strict=True):
         messages = load(SPEC.with_name(f"{service}.yaml"))["components"]["messages"]
         assert listed(section) == [(message["name"], name, message["x-evidence"]) for name, message in messages.items()]
 
 
-def test_targets_of_this_project_are_the_three_sockets(repository: Path) -> None:
-    assert [out.name for _, out in targets(repository)] == ["realtime.py", "stt.py", "tts.py"]
+def test_targets_of_this_project_are_the_three_sockets_and_chat(repository: Path) -> None:
+    assert [out.name for _, out in targets(repository)] == ["chat.py", "realtime.py", "stt.py", "tts.py"]
 
 
 # The events, by values made from their spec.

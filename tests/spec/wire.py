@@ -41,10 +41,9 @@ def listed(section: str) -> list[tuple[str, str, str]]:
 
 
 def page() -> list[str]:
-    """The wire page in three parts: the realtime socket, speech to text, text to speech."""
+    """The wire page in four parts: the realtime socket, speech to text, text to speech, chat."""
     text = (SPEC.parents[1] / "docs" / "wire.md").read_text(encoding="utf-8")
-    first, _, rest = text.partition("\n## Speech to text\n")
-    return [first, *rest.split("\n## Text to speech\n")]
+    return re.split(r"\n## (?:Speech to text|Text to speech|Chat)\n", text)
 
 
 def resolve(spec: dict[str, Any], reference: str) -> dict[str, Any]:
@@ -110,6 +109,8 @@ def undeclared(spec: dict[str, Any], schema: dict[str, Any], value: Any, path: s
     """Paths of `value` that no alternative of the schema declares."""
     found: list[list[str]] = []
     for arm in branches(spec, schema):
+        if "type" not in arm:
+            return []  # Open: anything goes.
         if fits(arm, value):
             found.append([])
             if isinstance(value, dict) and not is_map(arm):
@@ -117,7 +118,7 @@ def undeclared(spec: dict[str, Any], schema: dict[str, Any], value: Any, path: s
                     known = arm["properties"].get(key)
                     where = f"{path}.{key}"
                     found[-1] += [where] if known is None else undeclared(spec, known, inner, where)
-            elif isinstance(value, list):
+            elif isinstance(value, list) and "items" in arm:
                 for inner in value:
                     found[-1] += undeclared(spec, arm["items"], inner, f"{path}[]")
     return min(found, key=len, default=[path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xai_realtime.emulator.chat_quirks import ChatQuirks
 from xai_realtime.emulator.emulator import Emulator
 from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import (
@@ -19,6 +20,7 @@ from xai_realtime.emulator.scenario import (
 from xai_realtime.emulator.speech_quirks import Refuse, SpeechQuirks
 
 __all__ = [
+    "ChatQuirks",
     "DropSpec",
     "Emulator",
     "ErrorSpec",

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from xai_realtime.emulator._places import Path as Place
 from xai_realtime.emulator._places import places
+from xai_realtime.emulator.chat_quirks import ChatQuirks
 from xai_realtime.emulator.scenario import (
     DropSpec,
     ErrorSpec,
@@ -33,6 +34,8 @@ from xai_realtime.emulator.world import checked_limits
 from xai_realtime.errors import ConfigurationError
 
 __all__ = ["read_scenario"]
+
+Q = TypeVar("Q", SpeechQuirks, ChatQuirks)
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_DELAY_MS: Final = 3_600_000
@@ -89,7 +92,7 @@ class Reader:
 
     def scenario(self, parsed: dict[str, Any]) -> TableScenario:
         """The whole."""
-        self.only(parsed, ("emulator", "hearing", "limits", "speech", "turn"), ())
+        self.only(parsed, ("chat", "emulator", "hearing", "limits", "speech", "turn"), ())
         settings = self.settings(parsed)
         turns = parsed.get("turn", [])
         if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
@@ -117,18 +120,23 @@ class Reader:
             self.text(hearing, "stt_fallback", ("hearing",)) or usual.stt_fallback,
             Limits(**limits),
             self.flag(answers, "answers_commits", ("emulator",)),
-            self.speech(parsed),
+            self.quirks(parsed, "speech", SpeechQuirks),
+            self.quirks(parsed, "chat", ChatQuirks),
         )
 
-    def speech(self, parsed: dict[str, Any]) -> SpeechQuirks:
-        """How the speech services behave: the fields of SpeechQuirks, lists for its tuples."""
-        given, inside = dict(self.table(parsed, "speech", ())), ("speech",)
+    def quirks(self, parsed: dict[str, Any], name: str, kind: type[Q]) -> Q:
+        """How services behave: the fields of a dataclass of quirks, lists for its tuples."""
+        given: dict[str, Any] = dict(self.table(parsed, name, ()))
+        inside: Place = (name,)
         refusals = given.pop("refuse", [])
         if not isinstance(refusals, list) or not all(isinstance(entry, dict) for entry in refusals):
-            self.wrong((*inside, "refuse"), "write each refusal as a table of its own: [[speech.refuse]]")
+            self.wrong((*inside, "refuse"), f"write each refusal as a table of its own: [[{name}.refuse]]")
         rules = [self.made(Refuse, entry, (*inside, "refuse", index)) for index, entry in enumerate(refusals)]
-        quirks: SpeechQuirks = self.made(SpeechQuirks, given, inside)
-        return replace(quirks, refuse=tuple(rules))
+        made: Q = self.made(kind, given, inside)
+        try:
+            return replace(made, refuse=tuple(rules))
+        except ConfigurationError as error:
+            self.wrong((*inside, "refuse"), f"is {str(error).partition(' is ')[2]}")
 
     def made(self, kind: type[Any], given: dict[str, Any], place: Place) -> Any:
         """A dataclass that checks its own fields."""

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from xai_realtime.emulator import rest, stt_settings, tts_settings
+from xai_realtime.emulator.chat_app import chat_answers
 from xai_realtime.emulator.link import Clock, ServedChannel, Talk, hold
 from xai_realtime.emulator.rest import Check, Credentials, Refusal
 from xai_realtime.emulator.speech_app import Answer, speech_answers
@@ -86,12 +87,11 @@ class Service:
         """What answers over HTTP, by path below the root and by method; a socket's path asks for an upgrade."""
         answers: dict[str, dict[str, Answer]] = {
             "/realtime/client_secrets": {"POST": self._mint_secret},
-            "/models": {"GET": self._models},
-            "/models/{name:path}": {"GET": self._model},
         }
         for path in self.sockets:
             answers[path] = {"GET": self._upgrade}
-        for path, methods in speech_answers(self.world, self.clock).items():
+        spoken, written = speech_answers(self.world, self.clock), chat_answers(self.world, self.clock)
+        for path, methods in (*spoken.items(), *written.items()):
             answers[path] = {**answers.get(path, {}), **methods}
         return answers
 
@@ -166,12 +166,6 @@ class Service:
                 if len(body) > MAX_BODY_BYTES:
                     return Refusal(413, rest.INVALID, f"The request's body is over {MAX_BODY_BYTES} bytes.")
         return rest.mint_secret(self.world, body, self.clock.now_ms())
-
-    async def _models(self, request: Request) -> dict[str, Any]:
-        return rest.models()
-
-    async def _model(self, request: Request) -> dict[str, Any] | Refusal:
-        return rest.model(request.path_params["name"])
 
     async def _upgrade(self, request: Request) -> Refusal:
         message = f"{request.url.path} is a WebSocket: ask for an upgrade."

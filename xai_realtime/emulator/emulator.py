@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from xai_realtime.client import AsyncClient
+from xai_realtime.emulator.chat_quirks import ChatQuirks
 from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import ScenarioLike
 from xai_realtime.emulator.speech_quirks import SpeechQuirks
@@ -35,7 +36,7 @@ class Emulator:
     every 100 ms, `"instant"` all at once. With a `seed` the same input gives the same bytes and the wall clock
     counts from a fixed date. With `answers_commits=False` a commit by hand makes an item alone, and only
     `response.create` is answered. `quirks` are oddities for tests, `speech` says how `/v1/stt` and
-    `/v1/tts` behave. `port=0` takes a free port. `max_duration_s`,
+    `/v1/tts` behave, `chat` the same of `/v1/chat`. `port=0` takes a free port. `max_duration_s`,
     `idle_timeout_s`, `concurrent_sessions` and `max_message_bytes` bound sessions. What is not set comes from the
     scenario.
 
@@ -55,6 +56,7 @@ class Emulator:
         answers_commits: bool | None = None,
         quirks: Quirks | None = None,
         speech: SpeechQuirks | None = None,
+        chat: ChatQuirks | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
         concurrent_sessions: int | None = None,
@@ -75,6 +77,7 @@ class Emulator:
             answers_commits=answers_commits,
             quirks=quirks,
             speech=speech,
+            chat=chat,
             max_duration_s=max_duration_s,
             idle_timeout_s=idle_timeout_s,
             concurrent_sessions=concurrent_sessions,

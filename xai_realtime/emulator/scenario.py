@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from xai_realtime.emulator.chat_quirks import ChatQuirks
 from xai_realtime.emulator.speech_quirks import SpeechQuirks
 from xai_realtime.errors import ConfigurationError
 
@@ -36,6 +37,7 @@ __all__ = [
 FALLBACK: Final = "What is the weather in London?"
 STT_FALLBACK: Final = "hello world"
 USUAL_SPEECH: Final = SpeechQuirks()
+USUAL_CHAT: Final = ChatQuirks()
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -149,7 +151,7 @@ class Settings:
     """What a scenario sets besides its turns: how audio is heard that is no audible text, and limits.
 
     `answers_commits` is False where a commit by hand makes an item alone, and only a request is answered. `speech` is
-    how the speech services behave.
+    how the speech services behave, `chat` the same of chat.
     """
 
     fallback: str = FALLBACK
@@ -157,6 +159,7 @@ class Settings:
     limits: Limits = Limits()
     answers_commits: bool = True
     speech: SpeechQuirks = USUAL_SPEECH
+    chat: ChatQuirks = USUAL_CHAT
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ Imports: starlette (extra `emulator`), anyio, rooms 0-4, 7.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -72,7 +72,7 @@ class SpeechDesk:
         body = await read_body(request)
         told = body if isinstance(body, Refusal) else speech_rest.synthesize(self._world, body)
         if isinstance(told, SpokenAnswer):
-            return StreamingResponse(told.pieces(), headers=trace, media_type=told.content_type)
+            return StreamingResponse(_Pieces(told.pieces()), headers=trace, media_type=told.content_type)
         return Refusal(told.status, told.code, told.message, trace)
 
     async def voices(self, request: Request) -> dict[str, Any]:
@@ -151,3 +151,16 @@ async def read_form(request: Request, *, max_file_bytes: int, ends_at_file: bool
     except BadForm as error:
         return refused_setting(error, error.status)
     return reader if reader.is_whole else Refusal(400, INVALID, "The form ends before its last part does.")
+
+
+class _Pieces(AsyncIterator[bytes]):
+    """Pieces of a body, in the event loop. No generator: one that is cut off must leave nothing to be collected."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        await checkpoint()
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from xai_realtime.errors import ConfigurationError
 
-__all__ = ["DoneText", "Refuse", "SpeechQuirks"]
+__all__ = ["CHAT_PATHS", "SPEECH_PATHS", "DoneText", "Refuse", "SpeechQuirks"]
 
 DoneText: TypeAlias = Literal["empty", "tail", "last", "full"]
 Cut: TypeAlias = Literal["before_done", "after_done"]
@@ -24,7 +24,9 @@ CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
 }
 COUNTS: Final[Mapping[str, int]] = {"startup_ms": 600_000, "in_flight_deltas": 10_000}
 SECONDS: Final = ("stt_idle_timeout_s", "goes_deaf_after_s", "tts_max_age_s")
-PATHS: Final = ("/stt", "/tts")
+SPEECH_PATHS: Final = ("/stt", "/tts", "/custom-voices")
+CHAT_PATHS: Final = ("/chat", "/chat/completions", "/chat/deferred-completion", "/models", "/language-models")
+PATHS: Final = (*SPEECH_PATHS, *CHAT_PATHS)
 MAX_SPEAKER: Final = 1000
 MAX_TIMES: Final = 1_000_000
 
@@ -34,8 +36,9 @@ class Refuse:
     """Answer requests with an HTTP status, `times` times; sockets that open are requests too.
 
     `body` goes out as it is (with `content_type`); without it the body is the flat JSON object of the service.
-    `retry_after_s` is told in a header. `path` is the service refused, `/stt` or `/tts` and everything below
-    it, None for both. Raises ConfigurationError for a value that is not allowed.
+    `retry_after_s` is told in a header. `path` is what is refused with everything below it: `/stt`, `/tts` or
+    `/custom-voices` among `SpeechQuirks`, `/chat`, `/models` or `/language-models` among `ChatQuirks`; None is all of
+    them. Raises ConfigurationError for a value that is not allowed.
     """
 
     status: int
@@ -54,7 +57,7 @@ class Refuse:
         is_wait = self.retry_after_s is None or _is_whole(self.retry_after_s, 0, 86_400)
         _demand("retry_after_s", self.retry_after_s, is_wait, "whole numbers from 0 to 86400, None")
         _demand("times", self.times, _is_whole(self.times, 1, MAX_TIMES), f"whole numbers from 1 to {MAX_TIMES}")
-        _demand("path", self.path, self.path in (None, *PATHS), "None, '/stt', '/tts'")
+        _demand("path", self.path, self.path in (None, *PATHS), ", ".join(map(repr, (None, *PATHS))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,9 @@ class SpeechQuirks:
     Hearing: `startup_ms` is from the open socket to `transcript.created`. `speakers` are given to the utterances of
     a channel in turn where `diarize` asks for them, 0 without any. `done_text` is what `transcript.done` says:
     nothing, the utterance that was not over (`"tail"`, which then comes nowhere else), the last utterance once
-    more, or everything. `no_words` leaves `words` out of partials. `stt_idle_timeout_s` without audio ends in
+    more, or everything. `no_words` leaves `words` out of partials. `language` is what was detected: partials, their
+    end and answers state it, an empty one too (None: answers say what was asked for, else `en`, and partials nothing).
+    `stays_open_after_done` hears a new turn behind `transcript.done`. `stt_idle_timeout_s` without audio ends in
     `ASR stream timed out` (None: never), `goes_deaf_after_s` without audio leaves the socket open and hears nothing
     any more. `stays_open_after_error` leaves the socket open after a fatal error, silent. `empty_partials` sends
     a partial without text every second after a `finalize`, until speech. `cut_at_end` breaks the connection off
@@ -85,6 +90,8 @@ class SpeechQuirks:
     speakers: tuple[int, ...] = ()
     done_text: DoneText = "empty"
     no_words: bool = False
+    language: str | None = None
+    stays_open_after_done: bool = False
     stt_idle_timeout_s: float | None = 300.0
     goes_deaf_after_s: float | None = None
     stays_open_after_error: bool = False
@@ -118,8 +125,12 @@ def _rule(name: str, value: Any) -> tuple[bool, str]:
     if name == "speakers":
         is_list = isinstance(value, tuple) and all(_is_whole(entry, 0, MAX_SPEAKER) for entry in value)
         return is_list, f"tuples of whole numbers from 0 to {MAX_SPEAKER}"
+    if name == "language":
+        return value is None or isinstance(value, str), "texts, None"
     if name == "refuse":
-        return isinstance(value, tuple) and all(isinstance(entry, Refuse) for entry in value), "tuples of Refuse"
+        is_rules = isinstance(value, tuple) and all(isinstance(entry, Refuse) for entry in value)
+        allowed = "tuples of Refuse whose path is None, '/stt', '/tts' or '/custom-voices'"
+        return is_rules and all(entry.path in (None, *SPEECH_PATHS) for entry in value), allowed
     return isinstance(value, bool), "True, False"
 
 

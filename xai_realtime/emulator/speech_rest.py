@@ -20,6 +20,7 @@ from xai_realtime.emulator.query import SPEECH_RATES_HZ, BadSetting, Settings
 from xai_realtime.emulator.reading import Fields
 from xai_realtime.emulator.rest import INVALID, NOT_FOUND, Refusal
 from xai_realtime.emulator.sounds import CODECS, CONTENT_TYPES, Encoder, check_codec
+from xai_realtime.emulator.speech_quirks import SPEECH_PATHS
 from xai_realtime.emulator.stt_engine import word_fields
 from xai_realtime.emulator.stt_hearing import Ear, HeardWord
 from xai_realtime.emulator.stt_settings import MAX_CHANNELS, RAW_ENCODINGS, SttSettings, check_common
@@ -65,7 +66,7 @@ UNAVAILABLE: Final = "The service is currently unavailable"
 def refuse_once(world: World, path: str) -> Refusal | None:
     """The refusal that `SpeechQuirks.refuse` asks for next at a path below the root, None when there is none."""
     for number, rule in enumerate(world.speech.refuse):
-        is_meant = path.startswith(("/stt", "/tts", "/custom-voices"))
+        is_meant = path.startswith(SPEECH_PATHS)
         is_meant = is_meant if rule.path is None else path == rule.path or path.startswith(f"{rule.path}/")
         if is_meant and world.refused[number] < rule.times:
             world.refused[number] += 1
@@ -122,9 +123,12 @@ class Transcription:
         check_common(given)
         given.number("vad_threshold", 0, 1)
         self._diarize = given.flag("diarize")
-        self._language = given.text("language")
-        if given.flag("format") and self._language is None:
+        asked = given.text("language")
+        if given.flag("format") and asked is None:
             raise BadSetting("'format' needs 'language'.")
+        stated = world.speech.language
+        self._language = (asked or "en") if stated is None else stated
+        self._channel_language = {} if stated is None else {"language": stated}
         self._is_multichannel = given.flag("multichannel")
         self._recording = recording_of(given, bytes(file.content) if file is not None else None)
         if self._is_multichannel and not 2 <= self._recording.channels <= MAX_CHANNELS:
@@ -155,13 +159,18 @@ class Transcription:
         words = sorted((word for channel in self._words for word in channel), key=lambda word: word.start_ms)
         told: dict[str, Any] = {
             "text": " ".join(text for _, text in texts),
-            "language": self._language or "en",
+            "language": self._language,
             "duration": round(self._recording.duration_s, 2),
             **self._told(words),
         }
         if self._is_multichannel:
             told["channels"] = [
-                {"index": index, "text": " ".join(text for _, text in self._texts[index]), **self._told(words)}
+                {
+                    "index": index,
+                    **self._channel_language,
+                    "text": " ".join(text for _, text in self._texts[index]),
+                    **self._told(words),
+                }
                 for index, words in enumerate(self._words)
             ]
         return told

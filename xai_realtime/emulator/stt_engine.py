@@ -141,7 +141,10 @@ class SttEngine:
         fields |= {"start": start_s, "duration": round(end_s - start_s, 2), **self._channel(channel)}
         if self._settings.smart_turn is not None:
             fields["end_of_turn_confidence"] = result.turn_confidence
-        return fields
+        return fields | self._language()
+
+    def _language(self) -> dict[str, str]:
+        return {} if self._quirks.language is None else {"language": self._quirks.language}
 
     def _words(self, words: Iterable[HeardWord]) -> list[dict[str, Any]]:
         return [word_fields(word, diarize=self._settings.diarize) for word in words]
@@ -183,9 +186,19 @@ class SttEngine:
             said = self._done_says(channel, tails[channel])
             words = [word for result in said for word in result.words]
             fields: dict[str, Any] = {"text": " ".join(result.text for result in said), "words": self._words(words)}
-            fields |= {"duration": seconds(ear.audio_ms), **self._channel(channel)}
+            fields |= {"duration": seconds(ear.audio_ms), **self._channel(channel), **self._language()}
             self._line.send("transcript.done", fields)
-        self._line.hang_up(abrupt=self._quirks.cut_at_end == "after_done")
+        if self._quirks.stays_open_after_done and self._quirks.cut_at_end is None:
+            self._begin_anew()
+        else:
+            self._line.hang_up(abrupt=self._quirks.cut_at_end == "after_done")
+
+    def _begin_anew(self) -> None:
+        """A new turn; the time of the audio goes on."""
+        self._is_ending = False
+        self._heard_ms = self._line.now_ms
+        for said in self._utterances:
+            said.clear()
 
     def _done_says(self, channel: int, tail: list[Result]) -> list[Result]:
         said = self._utterances[channel]

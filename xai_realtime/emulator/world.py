@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
+from xai_realtime.emulator.chat_quirks import ChatQuirks
 from xai_realtime.emulator.quirks import Quirks
 from xai_realtime.emulator.scenario import Limits, Scenario, ScenarioLike, as_scenario
 from xai_realtime.emulator.speech_quirks import SpeechQuirks
@@ -75,10 +76,10 @@ class World:
     """Everything one emulator remembers beyond a connection.
 
     `ids` mints, `limits` bound, `scenario` answers; `answers_commits` says whether a commit by hand is answered
-    without a request, `quirks` what is done oddly, `speech` the same for the speech services; `refused` counts their
-    planned refusals by rule, `voices` are those made here. `keep_conversation` and `resume_conversation` hold what a
-    connection left for the next one, for 30 minutes from when it was last kept. Raises ConfigurationError for
-    a value that is not allowed.
+    without a request, `quirks` what is done oddly, `speech` and `chat` the same for the other services; `refused`
+    counts the planned refusals of speech by rule, `voices` are those made here. `keep_conversation` and
+    `resume_conversation` hold what a connection left for the next one, for 30 minutes from when it was last kept.
+    Raises ConfigurationError for a value that is not allowed.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class World:
         answers_commits: bool | None = None,
         quirks: Quirks | None = None,
         speech: SpeechQuirks | None = None,
+        chat: ChatQuirks | None = None,
         limits: Limits | None = None,
         max_duration_s: float | None = None,
         idle_timeout_s: float | None = None,
@@ -114,6 +116,9 @@ class World:
         if not isinstance(speech, SpeechQuirks | None):
             raise ConfigurationError(f"speech is a {type(speech).__name__}; SpeechQuirks or None is allowed")
         self.speech = speech or self.scenario.settings.speech
+        if not isinstance(chat, ChatQuirks | None):
+            raise ConfigurationError(f"chat is a {type(chat).__name__}; ChatQuirks or None is allowed")
+        self.chat = chat or self.scenario.settings.chat
         self.refused: Counter[int] = Counter()
         self.voices = CustomVoices()
         given = {

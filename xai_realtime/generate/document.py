@@ -51,6 +51,7 @@ def parse(data: bytes, source: str, *, require_evidence: bool = False) -> Spec:
         service=document.service(require_evidence),
         definitions=document.reader.definitions,
         events=tuple(events),
+        is_tagged=document.is_tagged,
     )
     verify(spec, require_evidence=require_evidence)
     return spec
@@ -63,6 +64,16 @@ class _Document:
         self.reader = Reader(source, {})
         self._root = root
         self._source = source
+        self.is_tagged = self._is_tagged()
+
+    def _is_tagged(self) -> bool:
+        """Whether `type` tells the messages apart; `x-tag: none` says that nothing in them does."""
+        given = self._root.get("x-tag", "type")
+        if given not in ("type", "none"):
+            raise self._fail(f"x-tag is type or none, not {given!r}", "/x-tag")
+        if given == "none" and "asyncapi" not in self._root:
+            raise self._fail("x-tag: none needs an AsyncAPI file, whose messages have names", "/x-tag")
+        return bool(given == "type")
 
     def _fail(self, reason: str, place: str) -> SpecError:
         return SpecError(reason, source=self._source, place=place)
@@ -135,15 +146,25 @@ class _Document:
             place = pointer("/components/messages", key)
             if not directions[key]:
                 raise self._fail("no operation sends or receives this message", place)
-            wire = _constant_type(self.reader.definitions[key])
-            if message.get("name") != wire:
-                raise self._fail(
-                    f"name is {message.get('name')!r}, the payload's type {wire!r}", pointer(place, "name")
-                )
+            wire = self._wire_name(key, message, place)
             found += [
                 self._event(key, wire, way, self._message_notes(message, place), place) for way in directions[key]
             ]
         return self._unique(found)
+
+    def _wire_name(self, key: str, message: Mapping[str, Json], place: str) -> str | None:
+        """What tells a message apart: the `type` in it, or its name alone where nothing in it does."""
+        payload, given = self.reader.definitions[key], message.get("name")
+        if not self.is_tagged:
+            if not isinstance(given, str) or not re.fullmatch(r"[a-z][a-z0-9_.]*", given):
+                raise self._fail(f"{given!r} is no name of a message (a-z, 0-9, _ and .)", pointer(place, "name"))
+            if payload.kind != "object":
+                raise self._fail("the payload must be an object with properties", pointer(place, "payload"))
+            return given
+        wire = _constant_type(payload)
+        if given != wire:
+            raise self._fail(f"name is {given!r}, the payload's type {wire!r}", pointer(place, "name"))
+        return wire
 
     def _message_notes(self, message: Mapping[str, Json], place: str) -> Notes:
         node = {key: value for key, value in message.items() if key not in ("payload", "name")}

@@ -45,6 +45,8 @@ CONSTANTS: Final = (
     "ClientEvent",
     "ServerEvent",
 )
+UNTAGGED: Final = "IS_TAGGED"
+"""Stands only in a module whose messages nothing tells apart, and is False there."""
 TYPING: Final = ("TYPE_CHECKING", "Annotated", "Any", "ClassVar", "Final", "Literal", "Never", "Self", "TypeAlias")
 IMPORTED: Final = frozenset({*TYPING, "ConfigDict", "Field", "ClientModel", "ServerModel", "MARK"})
 BUILTINS: Final = frozenset({"str", "int", "float", "bool", "bytes", "list", "dict", "frozenset", "type", "property"})
@@ -71,7 +73,7 @@ class _Printer:
                 self._names[name, way] = f"{name}Param" if is_both else name
         self._public = sorted(self._names.values())
         for (name, _), python_name in self._names.items():
-            if python_name in IMPORTED or python_name in CONSTANTS or self._public.count(python_name) > 1:
+            if python_name in (*IMPORTED, *CONSTANTS, UNTAGGED) or self._public.count(python_name) > 1:
                 place = spec.definitions[name].place
                 raise SpecError(f"the name {python_name} is taken", source=spec.source, place=place)
         self._reserved = TAKEN | frozenset(self._public)
@@ -83,6 +85,10 @@ class _Printer:
         """Header, imports, names, open enums, models, tables."""
         blocks = [*self._open_enums(), *self._models(), *self._tables()]
         lines = [f"SERVICE: Final = {quote(self._spec.service)}", f'SPEC_SHA256: Final = "{self._spec.sha256}"']
+        constants = set(CONSTANTS)
+        if not self._spec.is_tagged:
+            constants.add(UNTAGGED)
+            lines += [f"{UNTAGGED}: Final = False", '"""Nothing in a message tells which it is; the request does."""']
         for before, block in zip([lines, *blocks], blocks, strict=False):
             far = block[0].startswith("class ") or before[0].startswith("class ")
             lines += ["", "", *block] if far else ["", *block]
@@ -94,7 +100,7 @@ class _Printer:
             *self._imports("\n".join(lines)),
             "",
             "__all__ = [",
-            *(f'    "{name}",' for name in sorted({*CONSTANTS, *self._public, *self._hoisted}, key=_sort_key)),
+            *(f'    "{name}",' for name in sorted({*constants, *self._public, *self._hoisted}, key=_sort_key)),
             "]",
             "",
         ]
@@ -302,13 +308,17 @@ class _Printer:
             events = [event for event in self._spec.events if event.direction == way]
             names = tuple(self._names[event.name, event.direction] for event in events)
             code: Code = names[0] if names else "Never"
-            if len(names) > 1:
-                code = Bracket("Annotated[", (Either(names), 'Field(discriminator="type")'), "]")
             docs = f'"""Any event that the {way} sends, told apart by `type`."""'
+            if not self._spec.is_tagged:
+                code = Either(names) if len(names) > 1 else code
+                docs = f'"""Any message that the {way} sends, for annotations: validate against the one you expect."""'
+            elif len(names) > 1:
+                code = Bracket("Annotated[", (Either(names), 'Field(discriminator="type")'), "]")
             blocks.append([*layout(f"{union}: TypeAlias = ", code), docs])
             pairs = [f"{quote(event.type)}: {name}" for event, name in zip(events, names, strict=True)]
             start = f"{table}: Final[dict[str, type[{BASES[way]}]]] = "
-            docs = f'"""Wire type to class of every event that the {way} sends."""'
+            kinds = "Wire type to class of every event" if self._spec.is_tagged else "Name to class of every message"
+            docs = f'"""{kinds} that the {way} sends."""'
             blocks.append([*_opened(start, "{", pairs, "}"), docs])
         paths = [
             line

@@ -88,13 +88,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A whole spec: its definitions by Python name in the order of the file, and its events."""
+    """A whole spec: its definitions by Python name in the order of the file, and its events.
+
+    `is_tagged` is False where no `type` tells the messages apart (`x-tag: none`).
+    """
 
     source: str
     sha256: str
     service: str
     definitions: Mapping[str, Schema]
     events: tuple[Event, ...]
+    is_tagged: bool = True
 
     def resolve(self, schema: Schema) -> Schema:
         """Follow references to what is meant."""

@@ -1,6 +1,6 @@
 """What a session used, and how much it may. In: usage objects, facts with times. Out: sums; unknown stays None.
 
-Imports: the standard library, rooms 0-1.
+Imports: the standard library, rooms 0-1, the ledger of chat.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.events import realtime as wire
+from xai_realtime.protocol.chat_ledger import ChatLedger, ChatRequest, WithChat
+from xai_realtime.protocol.chat_usage import ChatUsage
 
 __all__ = ["FIGURES", "WARN_AT", "Budget", "ResponseUsage", "UsageLedger", "UsageSummary", "checked_decimal"]
 
@@ -73,14 +75,14 @@ class ResponseUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageSummary:
+class UsageSummary(WithChat):
     """What several replies used together. A sum that no reply stated is None, never 0.
 
     `responses` counts the replies, `unknown_responses` those without any figure; `unstated` says of each figure how
     many replies lack it. `messages_sent`, `audio_sent_ms` and `wall_ms` (time connected, None when it was not measured)
     were measured on this side. `uncovered_wall_ms` and `uncovered_audio_ms` (sent and received) are the part of it that
     came after the last stated `billable_audio_seconds`. `is_by_clock` says that the session's time is billed
-    (`server_vad`), not its audio.
+    (`server_vad`), not its audio. `chat` sums up the chat requests, whose figures stand in no other field.
     """
 
     responses: int = 0
@@ -133,6 +135,7 @@ class UsageSummary:
         """The numbers that are known, and `is_complete`."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values["unstated"] = dict(self.unstated) or None
+        values["chat"] = self.chat.to_json() if self.chat.requests else None
         return {name: value for name, value in values.items() if value is not None} | {"is_complete": self.is_complete}
 
 
@@ -173,6 +176,7 @@ class _Count:
 
     __slots__ = (
         "audio_ms",
+        "chats",
         "covered_audio_ms",
         "covered_by",
         "covered_wall_ms",
@@ -184,6 +188,7 @@ class _Count:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.chats: set[str] = set()
         self.messages = 0
         self.audio_ms = 0.0
         self.wall_ms: float | None = None
@@ -215,7 +220,8 @@ class UsageLedger:
 
     The wire states usage at the top level of `response.done`, or nested in the response: field by field the top level
     holds, then the nested one; an empty object or a null never hides what the other states. Each reply counts once,
-    however often it is reported. Nothing is estimated: what was not stated stays None.
+    however often it is reported. Nothing is estimated: what was not stated stays None. Chat requests count beside the
+    replies of the voice (`chat_done`, `chat_requests`, and `chat` of the sums), and are mixed with nothing.
 
     `is_by_clock` says that the session's time is billed (`server_vad`). Times are milliseconds on any steady clock.
     """
@@ -224,6 +230,7 @@ class UsageLedger:
         self.is_by_clock = is_by_clock
         self._responses: dict[str, ResponseUsage] = {}
         self._where: dict[str, tuple[_Count, int]] = {}
+        self._chat = ChatLedger()
         self._counts = [_Count()]
         self._named: dict[str, _Count] = {}
         self._count = self._counts[0]
@@ -235,6 +242,11 @@ class UsageLedger:
     def responses(self) -> Mapping[str, ResponseUsage]:
         """Each reply by its id, in the order in which they ended."""
         return MappingProxyType(self._responses)
+
+    @property
+    def chat_requests(self) -> Mapping[str, ChatRequest]:
+        """Each chat request by its id, in the order in which they ended."""
+        return self._chat.requests
 
     @property
     def conversation(self) -> UsageSummary:
@@ -306,6 +318,16 @@ class UsageLedger:
         self._responses.setdefault(response_id, ResponseUsage(response_id))
         self._sums.clear()
 
+    def chat_done(self, request_id: str, usage: ChatUsage, *, model: str | None = None) -> bool:
+        """Take in a chat request, also one that failed or was cancelled. False when that says nothing new.
+
+        It belongs to the conversation during which it was first reported.
+        """
+        if request_id not in self._chat.requests:
+            self._count.chats.add(request_id)
+        self._sums.clear()
+        return self._chat.done(request_id, usage, model=model)
+
     def message_sent(self) -> None:
         """A priced `conversation.item.create` went out: neither the output of a function nor audio."""
         self._count.messages += 1
@@ -345,6 +367,8 @@ class UsageLedger:
     def _summary(self, scope: str, counts: list[_Count]) -> UsageSummary:
         if scope not in self._sums:
             self._sums[scope] = _sums([self._responses[name] for count in counts for name in count.ids])
+            chats = set[str]().union(*(count.chats for count in counts))
+            self._sums[scope]["chat"] = self._chat.summary(chats.__contains__)
         walls = [count.wall_ms for count in counts if count.wall_ms is not None]
         return UsageSummary(
             **self._sums[scope] | {"unstated": dict(self._sums[scope]["unstated"])},

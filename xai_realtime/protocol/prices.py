@@ -1,6 +1,6 @@
 """What a session costs, and whether its budget holds. In: sums of usage, prices with a date. Out: money, or why not.
 
-Imports: the standard library, rooms 0-1, the ledger.
+Imports: the standard library, rooms 0-1, the ledger, the prices of chat.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xai_realtime.errors import ConfigurationError
+from xai_realtime.protocol.chat_ledger import ChatSummary
+from xai_realtime.protocol.chat_prices import CHAT_PRICES, ChatPrice, chat_price, price_chat
 from xai_realtime.protocol.ledger import Budget, UsageSummary, checked_decimal
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "PriceTable",
     "VoicePrice",
     "budget_state",
+    "chat_cost",
     "check_budget",
     "cost",
 ]
@@ -71,12 +74,16 @@ class VoicePrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices as they were on a day (`dated`, as in 2026-09-01). The first row whose pattern fits a model holds."""
+    """Prices as they were on a day (`dated`, as in 2026-09-01). The first row whose pattern fits a model holds.
+
+    `rows` are those of voice, `chat_rows` those of chat.
+    """
 
     dated: str
     rows: tuple[VoicePrice, ...]
     currency: str = "USD"
     source: str = ""
+    chat_rows: tuple[ChatPrice, ...] = ()
 
     def __post_init__(self) -> None:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", self.dated) is None:
@@ -111,6 +118,27 @@ class PriceTable:
         )
         return replace(self, rows=(row, *self.rows), dated=self.dated if dated is None else dated)
 
+    def with_chat_price(
+        self,
+        model: str,
+        *,
+        input_per_million: Decimal | float | str | None = None,
+        output_per_million: Decimal | float | str | None = None,
+        cached_per_million: Decimal | float | str | None = None,
+    ) -> PriceTable:
+        """A table in which this price of chat comes first. What you leave out stays as it was for that model.
+
+        `model` may be a pattern with `*`. A float counts as it is printed. Raises ConfigurationError on one below 0.
+        """
+        was = chat_price(self.chat_rows, model)
+        given = {
+            "input_per_million": input_per_million,
+            "output_per_million": output_per_million,
+            "cached_per_million": cached_per_million,
+        }
+        stated = {name: checked_decimal(name, value) for name, value in given.items() if value is not None}
+        return replace(self, chat_rows=(replace(was, model=model, source="", **stated), *self.chat_rows))
+
 
 PRICES: Final = PriceTable(
     dated="2026-09-01",
@@ -121,6 +149,7 @@ PRICES: Final = PriceTable(
         VoicePrice("grok-voice-latest"),
     ),
     source="https://docs.x.ai/developers/pricing",
+    chat_rows=CHAT_PRICES,
 )
 """The published prices that are known. `grok-voice-latest` has none because the service moves it between models."""
 
@@ -130,8 +159,8 @@ class Cost:
     """What something costs, as far as it is known.
 
     `amount` is None when a price or all of the usage is unknown; a lower bound when `is_complete` is False. `parts` are
-    the known parts (`audio`, `messages`), `unknown` says in words what could not be priced, `prices_dated` how old the
-    prices are.
+    the known parts (`audio`, `messages`, `chat`), `unknown` says in words what could not be priced, `prices_dated` how
+    old the prices are.
     """
 
     amount: Decimal | None
@@ -166,8 +195,12 @@ def cost(
     The audio is the `billable_audio_seconds` of the wire and what was measured after they were last stated; all of it
     is measured where they were never stated. `is_by_clock` is True with `server_vad`; None takes it from the summary.
     Say with `has_server_tools` that the session may search or use MCP, which is billed apart: the amount is then a
-    lower bound. `model` is the one that the service names in `session.created`.
+    lower bound. `model` is the one that the service names in `session.created`. Chat requests of the summary are a part
+    of their own, as `chat_cost` has them; of a summary with nothing else they are all.
     """
+    chat = chat_cost(summary.chat, prices)
+    if summary.chat.requests and not _has_voice(summary):
+        return chat
     price = prices.price(model)
     by_clock = price.is_by_clock(summary.is_by_clock if is_by_clock is None else is_by_clock)
     summary = replace(summary, is_by_clock=by_clock)
@@ -186,8 +219,21 @@ def cost(
     missing += _unstated(summary)
     if has_server_tools:
         missing.append("server tools")
+    if summary.chat.requests:
+        parts |= chat.parts
+        missing += chat.unknown
     amount = sum(parts.values(), Decimal(0)) if is_priced else None
     return Cost(amount, prices.currency, parts, tuple(missing), prices.dated)
+
+
+def chat_cost(summary: ChatSummary, prices: PriceTable = PRICES) -> Cost:
+    """What chat requests cost: what the service says of each (`cost_in_usd_ticks`), else its tokens at the price.
+
+    The amount is None when no request could be priced, and a lower bound when some could not, or did not end.
+    """
+    spent, missing = price_chat(summary, prices.chat_rows, prices.currency)
+    parts = {} if spent is None else {"chat": spent}
+    return Cost(spent, prices.currency, parts, missing, prices.dated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +313,10 @@ def _look(limit: Decimal | None, used: Decimal | None, warn_at: float, reason: s
         return _Look("warn", unwatched, None, False)
     level: Level = "over" if used >= limit else "warn" if used >= limit * Decimal(str(warn_at)) else "ok"
     return _Look(level, reason, max(limit - used, Decimal(0)), True)
+
+
+def _has_voice(summary: UsageSummary) -> bool:
+    return bool(summary.responses or summary.messages_sent or summary.audio_sent_ms) or summary.wall_ms is not None
 
 
 def _unstated(summary: UsageSummary) -> list[str]:

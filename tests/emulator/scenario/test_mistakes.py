@@ -30,7 +30,7 @@ def turn(*lines: str) -> str:
         ("[turn]\nwhen = '.'", ":1: turn: ", "[[turn]]"),
         ("turn = [1]", ":1: turn: ", "[[turn]]"),
         ("[heering]\n" + HEAD, ":1: heering: ", "did you mean `hearing`?"),
-        ("zzz = 1\n" + HEAD, ":1: zzz: ", "allowed are emulator, hearing, limits, speech, turn"),
+        ("zzz = 1\n" + HEAD, ":1: zzz: ", "allowed are chat, emulator, hearing, limits, speech, turn"),
         ("[hearing]\nfallback = 3\n" + HEAD, ":2: hearing.fallback: ", "is a number; a text is allowed"),
         ("hearing = 3\n" + HEAD, ":1: hearing: ", "a table is allowed"),
         ("[limits]\n\nmax_duration_s = 0\n" + HEAD, ":3: limits.max_duration_s: ", "0; a number of seconds above 0"),

@@ -169,6 +169,16 @@ async def test_refusals_that_are_asked_for_come_as_often_as_said_then_all_is_wel
     assert (await ask(emulator, "GET", "/tts/voices"))[0] == 200
 
 
+@pytest.mark.behaviour("emulator-speech-refusals")
+async def test_custom_voices_alone_are_refused_where_the_rule_is_for_them() -> None:
+    gated = Refuse(status=403, path="/custom-voices", times=2)
+    emulator = Emulator(speech=SpeechQuirks(refuse=(gated,)))
+    assert (await ask(emulator, "GET", "/tts/voices"))[0] == 200
+    assert (await ask(emulator, "GET", "/custom-voices/abcd1234/audio"))[0] == 403
+    assert (await ask(emulator, "GET", "/custom-voices"))[0] == 403
+    assert (await ask(emulator, "GET", "/custom-voices"))[0] == 200
+
+
 @pytest.mark.behaviour("emulator-speech-virtual")
 def test_half_an_hour_of_transcription_takes_no_time_in_virtual_time() -> None:
     async def main() -> tuple[float, str]:
@@ -213,6 +223,19 @@ async def test_raw_upload_of_two_channels_is_merged_by_time_and_told_by_channel(
     assert [word["text"] for word in told["words"]] == ["Left", "first.", "Right", "second."]
     mixed = await transcribe(*fields[:2], ("channels", "2"), file=interleaved(left, right))
     assert mixed[1]["text"] == "Left first. Right second."
+    assert told["language"] == "en"
+    assert not any("language" in channel for channel in told["channels"])
+
+
+@pytest.mark.behaviour("emulator-stt-language")
+@pytest.mark.parametrize("language", ["pt-BR", ""])
+async def test_answer_states_the_language_that_was_detected_when_asked(language: str) -> None:
+    emulator = Emulator(seed=1, speech=SpeechQuirks(language=language))
+    audio = interleaved(speak("Bom dia.", sample_rate_hz=8000), bytes(100))
+    fields = [("audio_format", "pcm"), ("sample_rate", "8000"), ("multichannel", "true"), ("channels", "2")]
+    _, told = await transcribe(*fields, ("language", "en"), file=audio, emulator=emulator)
+    assert told["language"] == language
+    assert [channel["language"] for channel in told["channels"]] == [language] * 2
 
 
 @pytest.mark.behaviour("emulator-stt-rest")

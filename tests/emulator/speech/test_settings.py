@@ -121,6 +121,8 @@ def test_mp3_and_opus_without_pyav_are_refused_with_a_clear_text(monkeypatch: py
         ("speakers", (-1,)),
         ("done_text", "some"),
         ("no_words", 1),
+        ("language", 1),
+        ("stays_open_after_done", None),
         ("stt_idle_timeout_s", 0),
         ("goes_deaf_after_s", float("inf")),
         ("tts_max_age_s", "1"),

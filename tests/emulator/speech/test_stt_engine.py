@@ -197,6 +197,36 @@ def test_done_says_more_when_asked(done_text: str, text: str, finals: list[str])
     assert call.finals == finals
 
 
+@pytest.mark.behaviour("emulator-stt-again")
+def test_new_turn_is_heard_behind_the_end_when_the_socket_stays_open() -> None:
+    call = SttCall(stays_open_after_done=True, done_text="full", stt_idle_timeout_s=5)
+    for text in ("One.", "Two."):
+        call.send(said(text), {"type": "audio.done"})
+    assert [done["text"] for done in call.of("transcript.done")] == ["One.", "Two."]
+    assert call.finals == ["One.", "Two."]
+    assert call.of("transcript.done")[1]["duration"] == round(len(said("One.", "Two.")) / 32_000, 2)
+    assert call.types.count("transcript.created") == 1
+    call.run(6000)
+    assert call.errors == ["ASR stream timed out"]
+
+
+@pytest.mark.behaviour("emulator-stt-language")
+@pytest.mark.parametrize("language", ["de", ""])
+def test_language_that_was_detected_is_stated_when_asked(language: str) -> None:
+    call = SttCall({"interim_results": "true"}, language=language)
+    call.send(said("Guten Tag."), {"type": "audio.done"})
+    events = [event for _, event in call.events[1:]]
+    assert len(events) > 2
+    assert {event["language"] for event in events} == {language}
+
+
+@pytest.mark.behaviour("emulator-stt-language")
+def test_language_is_not_stated_unless_asked() -> None:
+    call = SttCall({"language": "de"})
+    call.send(said("Guten Tag."), {"type": "audio.done"})
+    assert not any("language" in event for _, event in call.events)
+
+
 @pytest.mark.behaviour("emulator-stt-done")
 def test_audio_done_before_the_recogniser_is_ready_is_kept_until_then() -> None:
     call = SttCall(waits=False)
