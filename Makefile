@@ -5,6 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 BENCH := .venv-bench
 THIRDPARTY := .venv-thirdparty
+CLIENTS := openai pydantic-ai livekit pipecat videosdk
 PEER := .venv-peer
 PEERS := openai livekit pipecat videosdk
 BIN := $(VENV)/bin
@@ -50,9 +51,11 @@ test-oldest: $(OLDEST)/.stamp ## the tests that touch a dependency, on the oldes
 $(THIRDPARTY)-%/.stamp: requirements/thirdparty-%.txt pyproject.toml tools/make_venv.py
 	@$(PYTHON) tools/make_venv.py $(@D) $<
 
-test-thirdparty: $(THIRDPARTY)-openai/.stamp $(THIRDPARTY)-pydantic-ai/.stamp ## unmodified clients of others against the emulator
+test-thirdparty: $(CLIENTS:%=$(THIRDPARTY)-%/.stamp) ## unmodified clients of others against the emulator
 	@$(THIRDPARTY)-openai/bin/python $(PYTEST) -q tests/thirdparty/openai_calls.py
 	@$(THIRDPARTY)-pydantic-ai/bin/python $(PYTEST) -q tests/thirdparty/pydantic_ai_calls.py
+	@for client in livekit pipecat videosdk; do \
+		$(THIRDPARTY)-$$client/bin/python $(PYTEST) -q tests/thirdparty/$${client}_speech.py || exit 1; done
 
 lint: $(VENV)/.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -80,6 +83,10 @@ bench: $(BENCH)/.stamp ## speed beside the untyped baselines and other clients
 	@echo
 	@$(BENCH)/bin/python -m benchmarks.sessions
 	@echo
+	@$(BENCH)/bin/python -m benchmarks.speech
+	@echo
+	@$(BENCH)/bin/python -m benchmarks.upload
+	@echo
 	@$(BENCH)/bin/python -m benchmarks.calls
 	@echo
 	@$(MAKE) --no-print-directory bench-peers
@@ -99,7 +106,7 @@ lock: ## resolve requirements/ anew (needs uv)
 	@$(LOCK) --extra audio --extra cli --extra codegen --extra emulator --extra httpx --extra opus --group build --group test -c requirements/oldest.in pyproject.toml \
 		-o requirements/test-oldest.txt
 	@$(LOCK) --extra cli --extra emulator --group build --group bench pyproject.toml -o requirements/bench.txt
-	@for client in openai pydantic-ai; do \
+	@for client in $(CLIENTS); do \
 		$(LOCK) --extra emulator --group build pyproject.toml requirements/thirdparty-$$client.in \
 			-o requirements/thirdparty-$$client.txt || exit 1; done
 	@for peer in $(PEERS); do $(LOCK) requirements/peer-$$peer.in -o requirements/peer-$$peer.txt || exit 1; done

@@ -3,7 +3,8 @@
 `/feed` sends the workload over and over, each time that the client says go, and passes over what else it says; `/talk`
 is the same behind a session: it acknowledges the configuration, and feeds for each message of the user, with fresh
 ids; `/live` sends 20 ms of audio every 20 ms once the client says go, `/live-talk` does so behind a session; `/sink`
-reads and drops; `/idle` waits.
+reads and drops; `/stt` says that it is ready and then does the same, `/tts` answers each `text.done` with speech;
+`/idle` waits.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pybase64
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.workload import MIC_FRAME, messages
+from benchmarks.workload import MIC_FRAME, messages, speech_messages
 
 __all__ = ["main"]
 
@@ -100,12 +101,28 @@ async def _stream(socket: Any) -> None:
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
+async def _stt(socket: Any) -> None:
+    await socket.send('{"type":"transcript.created","id":"bench"}')
+    async for message in socket:
+        if isinstance(message, str):
+            await socket.send('{"type":"transcript.done","text":"","words":[],"duration":0.0}')
+            return
+
+
+async def _tts(socket: Any) -> None:
+    rows = speech_messages()
+    async for message in socket:
+        if json.loads(message)["type"] == "text.done":
+            for row in rows:
+                await socket.send(row, text=True)
+
+
 async def _drop(socket: Any) -> None:
     async for _ in socket:
         pass
 
 
-_ANSWERS = {"/feed": _feed, "/talk": _talk, "/live": _live, "/live-talk": _live_talk}
+_ANSWERS = {"/feed": _feed, "/talk": _talk, "/live": _live, "/live-talk": _live_talk, "/stt": _stt, "/tts": _tts}
 
 
 async def main() -> None:

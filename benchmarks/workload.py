@@ -15,7 +15,7 @@ from xai_realtime.cassette.redaction import Redactor
 from xai_realtime.cassette.writer import CassetteWriter
 from xai_realtime.frames import Frame
 
-__all__ = ["CHUNK_BYTES", "MIC_FRAME", "inline_tape", "messages", "tape"]
+__all__ = ["CHUNK_BYTES", "MIC_FRAME", "STT_FRAME", "inline_tape", "messages", "speech_messages", "tape"]
 
 CHUNK_BYTES = 4_800
 """100 ms of 24 kHz PCM16."""
@@ -25,6 +25,8 @@ TRANSCRIPT_DELTAS = 205
 _random = random.Random(60)
 MIC_FRAME = _random.randbytes(960)
 """20 ms of 24 kHz PCM16."""
+STT_FRAME = random.Random(16).randbytes(3_200)
+"""100 ms of 16 kHz PCM16."""
 
 
 def _uuid() -> str:
@@ -68,6 +70,14 @@ def messages() -> list[bytes]:
         {"type": "ping", "timestamp": 1785214146929},
     ]  # fmt: skip
     return [json.dumps({**row, "event_id": _uuid(), "previous_item_id": None}).encode() for row in rows]
+
+
+def speech_messages() -> list[bytes]:
+    """60 s of speech from the text-to-speech socket, in pieces of 100 ms."""
+    source = random.Random(61)
+    pieces = (pybase64.b64encode_as_string(source.randbytes(CHUNK_BYTES)) for _ in range(AUDIO_DELTAS))
+    rows = [{"type": "audio.delta", "delta": piece} for piece in pieces]
+    return [json.dumps(row).encode() for row in [*rows, {"type": "audio.done", "trace_id": "bench"}]]
 
 
 def _response(name: str, status: str) -> dict[str, object]:

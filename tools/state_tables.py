@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from xai_realtime.protocol import floor, session, tool_ledger, user_turns
+from xai_realtime.protocol import chat_reply, floor, session, stt_core, tool_ledger, user_turns
 from xai_realtime.protocol.desk import Table
+from xai_realtime.tts import _socket
 
 __all__ = ["MACHINES", "PAGE", "Machine", "drawn", "explained", "main", "page", "states"]
 
@@ -46,14 +47,17 @@ MACHINES: Final = (
     Machine("The input", user_turns, "INPUT"),
     Machine("A transcript", user_turns, "TRANSCRIPT"),
     Machine("A call", tool_ledger, "CALL"),
+    Machine("A transcription", stt_core, "STT_LINE"),
+    Machine("A socket that speaks", _socket, "SOCKET"),
+    Machine("A chat answer", chat_reply, "LIFE"),
 )
 
 HEAD: Final = """\
 # State tables
 
-A session is a few small machines. Each is a table in `xai_realtime.protocol`: (state, what happened) to the next state;
-what is not in the table changes nothing. A machine begins in the first state of its table; one without a way out is
-final.
+A session is a few small machines, and so are a transcription, a socket that speaks and a chat answer. Each is a
+table: (state, what happened) to the next state; what is not in the table changes nothing. A machine begins in the first
+state of its table; one without a way out is final.
 
 This page is printed from the tables by `python -m tools.state_tables` (`make generate`), and a test holds both
 together.

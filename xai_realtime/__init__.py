@@ -84,6 +84,20 @@ if TYPE_CHECKING:
         Transcript,
         TranscriptDelta,
     )
+    from xai_realtime.protocol.speech_prices import SPEECH_PRICES, SpeechPrices
+    from xai_realtime.protocol.stt_events import (
+        SttDone,
+        SttInterim,
+        SttReady,
+        SttReconnected,
+        SttSegment,
+        SttUtterance,
+        SttWord,
+    )
+    from xai_realtime.protocol.stt_policy import SttPolicy
+    from xai_realtime.protocol.tts_audio import TtsCharacter, TtsWord
+    from xai_realtime.protocol.tts_text import Flush
+    from xai_realtime.protocol.tts_track import TtsPiece
     from xai_realtime.realtime.config import (
         AudioSettings,
         ConfigChange,
@@ -96,7 +110,18 @@ if TYPE_CHECKING:
     from xai_realtime.realtime.connection import RealtimeConnection
     from xai_realtime.realtime.secrets import ClientSecret
     from xai_realtime.realtime.session import RealtimeSession
-    from xai_realtime.sync_client import Client, SyncRealtimeConnection, SyncRealtimeSession
+    from xai_realtime.speech_tags import TagProblem, check_tags
+    from xai_realtime.stt.config import SttConfig, SttSettings
+    from xai_realtime.stt.result import SttChannel, SttResult
+    from xai_realtime.stt.stream import SttStream
+    from xai_realtime.stt.transcribe import TranscribeSettings
+    from xai_realtime.sync_client import (
+        Client,
+        SyncRealtimeConnection,
+        SyncRealtimeSession,
+        SyncSttStream,
+        SyncTtsStream,
+    )
     from xai_realtime.tools import FileSearch, Mcp, Tool, ToolOutcome, ToolResult, WebSearch, XSearch, tool
     from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
     from xai_realtime.transport.faults import Fault, FaultReport, FaultTransport, Injection, UnusedFaultError, faults
@@ -104,188 +129,84 @@ if TYPE_CHECKING:
     from xai_realtime.transport.httpx_adapter import as_httpx, as_httpx2, from_httpx
     from xai_realtime.transport.memory import MemoryServer, MemoryTransport, memory_pair
     from xai_realtime.transport.websocket import WebSocketTransport
+    from xai_realtime.tts.config import TtsConfig, TtsSettings
+    from xai_realtime.tts.custom_voices import CustomVoice, CustomVoicePage
+    from xai_realtime.tts.policy import TtsPolicy
+    from xai_realtime.tts.stream import TtsStream
+    from xai_realtime.tts.synthesize import TtsResult, TtsSynthesis
+    from xai_realtime.tts.voices import Voice
     from xai_realtime.virtual_time import VirtualTimeError, run_virtual
 
 _MODULES = {
-    "audio": ("AudioConverter",),
-    "cassette.checking": (
-        "CheckReport",
-        "check_cassette",
-    ),
-    "cassette.importing": (
-        "ImportReport",
-        "import_capture",
-    ),
-    "cassette.matching": ("MatchPolicy",),
-    "cassette.recording": (
-        "RecordingTransport",
-        "record",
-    ),
-    "cassette.redaction": (
-        "Redactor",
-        "Rule",
-    ),
-    "cassette.replay": (
-        "ReplayTransport",
-        "replay",
-    ),
-    "cassette.tape": (
-        "Cassette",
-        "load_cassette",
-    ),
-    "client": ("AsyncClient",),
-    "codec": ("Codec",),
-    "digest": ("digest",),
+    "audio": "AudioConverter",
+    "cassette.checking": "CheckReport check_cassette",
+    "cassette.importing": "ImportReport import_capture",
+    "cassette.matching": "MatchPolicy",
+    "cassette.recording": "RecordingTransport record",
+    "cassette.redaction": "Redactor Rule",
+    "cassette.replay": "ReplayTransport replay",
+    "cassette.tape": "Cassette load_cassette",
+    "client": "AsyncClient",
+    "codec": "Codec",
+    "digest": "digest",
     "errors": (
-        "ApiError",
-        "AudioDecodeError",
-        "AuthenticationError",
-        "CassetteError",
-        "CassetteFormatError",
-        "ClosedByServerError",
-        "ClosedByUsError",
-        "ConfigurationError",
-        "ConnectError",
-        "ConnectionBrokenError",
-        "ConnectionClosedError",
-        "HandshakeError",
-        "LocalProtocolError",
-        "MessageTooLargeError",
-        "NotFoundError",
-        "PermissionDeniedError",
-        "ProtocolError",
-        "RateLimitError",
-        "RedactionError",
-        "RedirectRefusedError",
-        "RemoteProtocolError",
-        "ReplayError",
-        "ReplayIncompleteError",
-        "ReplayMismatchError",
-        "ReplayOrderError",
-        "ReplayStuckError",
-        "ServerError",
-        "ServiceError",
-        "SpecError",
-        "TransportError",
-        "TransportTimeoutError",
-        "XaiRealtimeError",
+        "ApiError AudioDecodeError AuthenticationError CassetteError CassetteFormatError ClosedByServerError "
+        "ClosedByUsError ConfigurationError ConnectError ConnectionBrokenError ConnectionClosedError "
+        "HandshakeError LocalProtocolError MessageTooLargeError NotFoundError PermissionDeniedError "
+        "ProtocolError RateLimitError RedactionError RedirectRefusedError RemoteProtocolError ReplayError "
+        "ReplayIncompleteError ReplayMismatchError ReplayOrderError ReplayStuckError ServerError ServiceError "
+        "SpecError TransportError TransportTimeoutError XaiRealtimeError"
     ),
-    "events": (
-        "BinaryAudio",
-        "InvalidEvent",
-        "UnknownEvent",
-    ),
-    "frames": ("Frame",),
-    "player": (
-        "Moment",
-        "Playback",
-        "play",
-    ),
-    "protocol.conversation": ("Conversation",),
-    "protocol.ledger": (
-        "Budget",
-        "ResponseUsage",
-        "UsageLedger",
-        "UsageSummary",
-    ),
-    "protocol.metrics": (
-        "SessionMetrics",
-        "Spread",
-    ),
-    "protocol.policy": (
-        "Reconnect",
-        "SessionPolicy",
-    ),
-    "protocol.prices": (
-        "PRICES",
-        "Cost",
-        "PriceTable",
-        "VoicePrice",
-    ),
+    "events": "BinaryAudio InvalidEvent UnknownEvent",
+    "frames": "Frame",
+    "player": "Moment Playback play",
+    "protocol.conversation": "Conversation",
+    "protocol.ledger": "Budget ResponseUsage UsageLedger UsageSummary",
+    "protocol.metrics": "SessionMetrics Spread",
+    "protocol.policy": "Reconnect SessionPolicy",
+    "protocol.prices": "Cost PRICES PriceTable VoicePrice",
     "protocol.session_events": (
-        "AudioOutput",
-        "DtmfReceived",
-        "Interrupted",
-        "ItemCreated",
-        "ItemUpdated",
-        "Latency",
-        "Reconnected",
-        "ResponseDone",
-        "ResponseStarted",
-        "SessionItem",
-        "SessionReady",
-        "SessionWarning",
-        "SpeechStarted",
-        "SpeechStopped",
-        "ToolCalled",
-        "ToolFinished",
-        "Transcript",
-        "TranscriptDelta",
+        "AudioOutput DtmfReceived Interrupted ItemCreated ItemUpdated Latency Reconnected ResponseDone "
+        "ResponseStarted SessionItem SessionReady SessionWarning SpeechStarted SpeechStopped ToolCalled "
+        "ToolFinished Transcript TranscriptDelta"
     ),
-    "realtime.config": (
-        "AudioSettings",
-        "ConfigChange",
-        "Manual",
-        "ServerVad",
-        "SessionConfig",
-        "SessionSettings",
-        "Transcription",
-    ),
-    "realtime.connection": ("RealtimeConnection",),
-    "realtime.secrets": ("ClientSecret",),
-    "realtime.session": ("RealtimeSession",),
-    "sync_client": (
-        "Client",
-        "SyncRealtimeConnection",
-        "SyncRealtimeSession",
-    ),
-    "tools": (
-        "FileSearch",
-        "Mcp",
-        "Tool",
-        "ToolOutcome",
-        "ToolResult",
-        "WebSearch",
-        "XSearch",
-        "tool",
-    ),
-    "transport.base": (
-        "Channel",
-        "ChannelRequest",
-        "HttpRequest",
-        "HttpResponse",
-        "Transport",
-    ),
-    "transport.faults": (
-        "Fault",
-        "FaultReport",
-        "FaultTransport",
-        "Injection",
-        "UnusedFaultError",
-        "faults",
-    ),
-    "transport.http": ("HttpTransport",),
-    "transport.httpx_adapter": (
-        "as_httpx",
-        "as_httpx2",
-        "from_httpx",
-    ),
-    "transport.memory": (
-        "MemoryServer",
-        "MemoryTransport",
-        "memory_pair",
-    ),
-    "transport.websocket": ("WebSocketTransport",),
-    "virtual_time": (
-        "VirtualTimeError",
-        "run_virtual",
-    ),
+    "protocol.speech_prices": "SPEECH_PRICES SpeechPrices",
+    "protocol.stt_events": "SttDone SttInterim SttReady SttReconnected SttSegment SttUtterance SttWord",
+    "protocol.stt_policy": "SttPolicy",
+    "protocol.tts_audio": "TtsCharacter TtsWord",
+    "protocol.tts_text": "Flush",
+    "protocol.tts_track": "TtsPiece",
+    "realtime.config": "AudioSettings ConfigChange Manual ServerVad SessionConfig SessionSettings Transcription",
+    "realtime.connection": "RealtimeConnection",
+    "realtime.secrets": "ClientSecret",
+    "realtime.session": "RealtimeSession",
+    "speech_tags": "TagProblem check_tags",
+    "stt.config": "SttConfig SttSettings",
+    "stt.result": "SttChannel SttResult",
+    "stt.stream": "SttStream",
+    "stt.transcribe": "TranscribeSettings",
+    "sync_client": "Client SyncRealtimeConnection SyncRealtimeSession SyncSttStream SyncTtsStream",
+    "tools": "FileSearch Mcp Tool ToolOutcome ToolResult WebSearch XSearch tool",
+    "transport.base": "Channel ChannelRequest HttpRequest HttpResponse Transport",
+    "transport.faults": "Fault FaultReport FaultTransport Injection UnusedFaultError faults",
+    "transport.http": "HttpTransport",
+    "transport.httpx_adapter": "as_httpx as_httpx2 from_httpx",
+    "transport.memory": "MemoryServer MemoryTransport memory_pair",
+    "transport.websocket": "WebSocketTransport",
+    "tts.config": "TtsConfig TtsSettings",
+    "tts.custom_voices": "CustomVoice CustomVoicePage",
+    "tts.policy": "TtsPolicy",
+    "tts.stream": "TtsStream",
+    "tts.synthesize": "TtsResult TtsSynthesis",
+    "tts.voices": "Voice",
+    "virtual_time": "VirtualTimeError run_virtual",
 }
 
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "PRICES",
+    "SPEECH_PRICES",
     "ApiError",
     "AsyncClient",
     "AudioConverter",
@@ -313,11 +234,14 @@ __all__ = [
     "ConnectionClosedError",
     "Conversation",
     "Cost",
+    "CustomVoice",
+    "CustomVoicePage",
     "DtmfReceived",
     "Fault",
     "FaultReport",
     "FaultTransport",
     "FileSearch",
+    "Flush",
     "Frame",
     "HandshakeError",
     "HttpRequest",
@@ -374,27 +298,55 @@ __all__ = [
     "SessionSettings",
     "SessionWarning",
     "SpecError",
+    "SpeechPrices",
     "SpeechStarted",
     "SpeechStopped",
     "Spread",
+    "SttChannel",
+    "SttConfig",
+    "SttDone",
+    "SttInterim",
+    "SttPolicy",
+    "SttReady",
+    "SttReconnected",
+    "SttResult",
+    "SttSegment",
+    "SttSettings",
+    "SttStream",
+    "SttUtterance",
+    "SttWord",
     "SyncRealtimeConnection",
     "SyncRealtimeSession",
+    "SyncSttStream",
+    "SyncTtsStream",
+    "TagProblem",
     "Tool",
     "ToolCalled",
     "ToolFinished",
     "ToolOutcome",
     "ToolResult",
+    "TranscribeSettings",
     "Transcript",
     "TranscriptDelta",
     "Transcription",
     "Transport",
     "TransportError",
     "TransportTimeoutError",
+    "TtsCharacter",
+    "TtsConfig",
+    "TtsPiece",
+    "TtsPolicy",
+    "TtsResult",
+    "TtsSettings",
+    "TtsStream",
+    "TtsSynthesis",
+    "TtsWord",
     "UnknownEvent",
     "UnusedFaultError",
     "UsageLedger",
     "UsageSummary",
     "VirtualTimeError",
+    "Voice",
     "VoicePrice",
     "WebSearch",
     "WebSocketTransport",
@@ -404,6 +356,7 @@ __all__ = [
     "as_httpx",
     "as_httpx2",
     "check_cassette",
+    "check_tags",
     "digest",
     "faults",
     "from_httpx",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from xai_realtime.defaults import API_HOST
 from xai_realtime.errors import ConfigurationError
 
-__all__ = ["KEY_VARIABLE", "Address", "Key", "check_headers", "merge_headers", "socket_url", "web_url"]
+__all__ = ["KEY_VARIABLE", "Address", "Key", "Query", "check_headers", "merge_headers", "socket_url", "web_url"]
 
 KEY_VARIABLE: Final = "XAI_API_KEY"
 PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
@@ -23,6 +23,9 @@ SOCKET_SCHEME: Final = {"https": "wss", "wss": "wss", "http": "ws", "ws": "ws"}
 LOOPBACK: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 KEY: Final = re.compile(r"[\x21-\x7e]+")
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+Query: TypeAlias = Mapping[str, str | Sequence[str] | None]
+"""Names and values of a query: a list is one name several times, None adds nothing."""
 
 
 class Address:
@@ -61,22 +64,24 @@ class Address:
         """True for this machine's own addresses."""
         return LOOPBACK.fullmatch(self._parts.hostname or "") is not None
 
-    def socket(self, path: str | None, query: Mapping[str, str | None]) -> Address:
+    def socket(self, path: str | None, query: Query) -> Address:
         """The ws or wss address under this one, `query` added to its own; a value of None adds nothing."""
         return self._below(SOCKET_SCHEME, path, query)
 
-    def web(self, path: str | None, query: Mapping[str, str | None]) -> Address:
+    def web(self, path: str | None, query: Query) -> Address:
         """The http or https address under this one, as `socket`."""
         return self._below(WEB_SCHEME, path, query)
 
-    def _below(self, schemes: Mapping[str, str], path: str | None, query: Mapping[str, str | None]) -> Address:
+    def _below(self, schemes: Mapping[str, str], path: str | None, query: Query) -> Address:
         given = {name: value for name, value in query.items() if value is not None}
         kept = [
             (name, value) for name, value in parse_qsl(self._parts.query, keep_blank_values=True) if name not in given
         ]
         full = self._parts.path if path is None else f"{self._parts.path.rstrip('/')}/{path}"
         scheme = schemes[self._parts.scheme]
-        return Address(urlunsplit((scheme, self._parts.netloc, full, urlencode([*kept, *given.items()]), "")))
+        return Address(
+            urlunsplit((scheme, self._parts.netloc, full, urlencode([*kept, *given.items()], doseq=True), ""))
+        )
 
     def has(self, name: str) -> bool:
         """True when the query names it."""
@@ -148,11 +153,11 @@ def merge_headers(base: Mapping[str, str], more: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in base.items() if name.lower() not in named} | dict(more)
 
 
-def socket_url(base: Address, path: str, query: Mapping[str, str | None], url: str | None) -> Address:
+def socket_url(base: Address, path: str, query: Query, url: str | None) -> Address:
     """The socket address of a service: `path` under the base, or the full `url` that the call gave."""
     return base.socket(path, query) if url is None else Address(url).socket(None, query)
 
 
-def web_url(base: Address, path: str, query: Mapping[str, str | None], url: str | None) -> Address:
+def web_url(base: Address, path: str, query: Query, url: str | None) -> Address:
     """The http address of a service: `path` under the base, or the full `url` that the call gave."""
     return base.web(path, query) if url is None else Address(url).web(None, query)

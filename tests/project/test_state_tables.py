@@ -36,10 +36,11 @@ def test_each_state_can_be_reached_from_the_first(machine: Machine) -> None:
     assert reached == set(states(machine.table))
 
 
-def test_each_table_of_the_protocol_is_on_the_page() -> None:
-    folder = Path(__file__).resolve().parents[2] / "xai_realtime" / "protocol"
-    sources = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
-    named = {name for source in sources for name in re.findall(r"^(\w+): Final\[Table\]", source, re.MULTILINE)}
+def test_each_table_of_the_package_is_on_the_page() -> None:
+    folder = Path(__file__).resolve().parents[2] / "xai_realtime"
+    sources = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))]
+    table = re.compile(r"^(\w+): Final\[(?:Table|Mapping\[tuple\[State, Trigger\], State\])\]", re.MULTILINE)
+    named = {name for source in sources for name in table.findall(source)}
     assert named == {machine.name for machine in MACHINES}
 
 

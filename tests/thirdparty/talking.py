@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xai_realtime.audible import speak
 from xai_realtime.emulator import Prompt, ToolRequest, Turn
 
-__all__ = ["ANSWER", "OUTPUT", "PREAMBLE", "QUESTION", "RATE_HZ", "answer", "frames", "utterance"]
+__all__ = ["ANSWER", "OUTPUT", "PREAMBLE", "QUESTION", "RATE_HZ", "answer", "frames", "stereo", "utterance"]
 
 RATE_HZ = 24_000
 QUESTION = "What is the weather in Porto?"
@@ -26,12 +26,17 @@ def answer(prompt: Prompt) -> Turn | str | None:
     return f"You said: {prompt.heard}"
 
 
-def utterance(text: str, silence_ms: int = SILENCE_MS) -> bytes:
-    """`text` as PCM16 of RATE_HZ, with enough silence after it to end a turn."""
-    return speak(text, sample_rate_hz=RATE_HZ) + bytes(2 * RATE_HZ * silence_ms // 1000)
+def utterance(text: str, silence_ms: int = SILENCE_MS, rate_hz: int = RATE_HZ) -> bytes:
+    """`text` as PCM16, with enough silence after it to end a turn."""
+    return speak(text, sample_rate_hz=rate_hz) + bytes(2 * (rate_hz * silence_ms // 1000))
 
 
-def frames(pcm: bytes) -> Iterator[bytes]:
-    """`pcm` as a microphone gives it, 100 ms each."""
-    for start in range(0, len(pcm), FRAME_BYTES):
-        yield pcm[start : start + FRAME_BYTES]
+def frames(pcm: bytes, size: int = FRAME_BYTES) -> Iterator[bytes]:
+    """`pcm` as a microphone gives it, 100 ms each where nothing else is said."""
+    for start in range(0, len(pcm), size):
+        yield pcm[start : start + size]
+
+
+def stereo(pcm: bytes) -> bytes:
+    """The same sound in two channels, interleaved."""
+    return b"".join(2 * pcm[at : at + 2] for at in range(0, len(pcm), 2))

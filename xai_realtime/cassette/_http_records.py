@@ -151,8 +151,10 @@ def clean_bytes(redactor: Redactor, data: bytes) -> bytes:
 def request_body(redactor: Redactor, request: HttpRequest) -> tuple[str, Json | bytes]:
     """Content type and body of a request as they stand on a tape, ids not named yet.
 
-    An object or a list when it is one in JSON, a text, bytes, or None for an empty one.
+    An object or a list when it is one in JSON, a text, bytes, or None for an empty one. The request is one
+    whose body is whole.
     """
+    assert isinstance(request.body, bytes)
     named: Mapping[str, str] = {name.lower(): value for name, value in request.headers.items()}
     content_type, data = multipart_as(named.get("content-type", ""), request.body)
     if not data:

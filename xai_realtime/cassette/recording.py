@@ -41,6 +41,16 @@ __all__ = ["RecordingTransport", "record"]
 SPEC_SHA256: Final = {service: events.SPEC_SHA256 for service, events in EVENTS.items()}
 
 
+def spec_sha256(service: str) -> str | None:
+    """The digest of what specifies the messages of a service; None for a tape of several."""
+    if service == "chat":
+        # Loaded when it is wanted: no other tape pays for its classes.
+        from xai_realtime.events import chat
+
+        return chat.SPEC_SHA256
+    return SPEC_SHA256.get(service)
+
+
 class RecordingTransport(Transport):
     """Writes what passes through another transport; see `record`."""
 
@@ -122,13 +132,15 @@ class RecordingTransport(Transport):
     def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
         """Send a request through the inner transport and write down what happens.
 
-        It is asked for without compression, so that secrets in the answer can be seen and taken out.
+        It is asked for without compression, so that secrets in the answer can be seen and taken out. A streamed
+        body is read whole first: it stands on the tape.
         """
         return self._request(request)
 
     @asynccontextmanager
     async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
         writer = self._open_writer()
+        request = await request.with_whole_body()
         self._redactor.learn(request.headers, request.url)
         exchange = self._transport.request(readable(request))
         self._opened += 1
@@ -252,7 +264,7 @@ def record(
             service=service,
             recorded_at=(recorded_at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             sdk=f"xai-realtime {__version__}",
-            spec_sha256=SPEC_SHA256.get(service),
+            spec_sha256=spec_sha256(service),
             redaction=redactor.policy,
             notes=redactor.text(notes),
         )

@@ -125,7 +125,7 @@ class ReplayTransport(Transport):
 
     @asynccontextmanager
     async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
-        yield await self._exchanges.take(request).answer()
+        yield await self._exchanges.take(await request.with_whole_body()).answer()
 
     def _take(self, request: ChannelRequest) -> TapedConnection:
         path = str(self.cassette.path)

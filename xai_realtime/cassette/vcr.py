@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pybase64
 
-from xai_realtime.cassette._http_body import body_kind, changed_unit, rewritten
+from xai_realtime.cassette._http_body import body_kind, changed_unit, multipart_as, rewritten
 from xai_realtime.cassette._http_records import clean_bytes
 from xai_realtime.cassette.redaction import Redactor, Rule
 from xai_realtime.errors import CassetteFormatError
@@ -82,7 +82,10 @@ class VcrScrubber:
         clean.uri = self._redactor.url(request.uri)
         clean.headers = self._redactor.headers(request.headers)
         if isinstance(request.body, bytes):
-            clean.body = self._body(request.body)
+            content_type, body = multipart_as(request.headers.get("content-type", ""), request.body)
+            clean.body = self._body(body)
+            if "content-type" in clean.headers:
+                clean.headers["content-type"] = self._redactor.text(content_type)
         return clean
 
     def response(self, response: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 
 from xai_realtime._version import __version__
 from xai_realtime.cassette.tape import Cassette, load_cassette
-from xai_realtime.cli import calls, emulating, recording, reports
+from xai_realtime.cli import calls, emulating, recording, reports, speaking, transcribing
 from xai_realtime.cli.playing import play_tape
 from xai_realtime.cli.screen import Screen
 from xai_realtime.errors import RedactionError, ReplayError, ReplayIncompleteError, XaiRealtimeError
@@ -25,8 +25,9 @@ DISAGREES, UNUSABLE = 1, 2
 
 app: Final = typer.Typer(
     name=NAME,
-    help="Record, replay and read conversations with Grok. Nothing here needs a key or a network.",
-    epilog="Exit status: 0 all well, 1 a tape does not hold what it should, 2 the arguments or a file cannot be used.",
+    help="Speak and transcribe with Grok; record, replay and read conversations.",
+    epilog="Only record, speak, transcribe and voices need a key or a network. Exit status: 0 all well, 1 a tape "
+    "does not hold what it should or the service fails, 2 the arguments or a file cannot be used.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,7 +77,7 @@ def main(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Record, replay and read conversations with Grok. Nothing here needs a key or a network."""
+    """Speak and transcribe with Grok; record, replay and read conversations."""
 
 
 @app.command("demo", short_help="Hold a whole voice call and show it.")
@@ -244,6 +245,9 @@ def generate(
 
 app.command("emulate", short_help="Run a local stand-in for the service.")(emulating.emulate)
 app.command("record", short_help="Record any client through a proxy.")(recording.record)
+app.command("speak", short_help="Speak a text into a file.")(speaking.speak)
+app.command("transcribe", short_help="Transcribe audio files.")(transcribing.transcribe)
+app.command("voices", short_help="List the voices.")(speaking.voices)
 
 
 @contextmanager

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
-__all__ = ["SttDone", "SttEvent", "SttInterim", "SttReady", "SttSegment", "SttUtterance", "SttWord"]
+__all__ = [
+    "SttDone",
+    "SttEvent",
+    "SttInterim",
+    "SttReady",
+    "SttReconnected",
+    "SttSegment",
+    "SttUtterance",
+    "SttWord",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,24 @@ class SttReady(_Event):
     """The recogniser listens; audio may be sent now."""
 
     session_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SttReconnected(_Event):
+    """The stream goes on over a new connection; `SttReady` follows.
+
+    `reason` is `connection_lost`, `error` (an error event, where the policy says so), `not_ready` (no
+    `transcript.created` in time), `deaf` (loud audio, and no word from the service) or `idle` (a pause, after which a
+    fresh connection is used). `offset_s` is where in the caller's audio it begins, `resent_ms` how much of it was sent
+    before, and `lost_ms` how much the service did not get to transcribe and nobody can send again. `attempt` counts
+    the attempts that it took, from 1.
+    """
+
+    reason: str
+    resent_ms: float
+    lost_ms: float
+    offset_s: float
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,5 +140,5 @@ class SttDone(_Event):
     is_complete: bool = True
 
 
-SttEvent: TypeAlias = SttReady | SttInterim | SttSegment | SttUtterance | SttDone
+SttEvent: TypeAlias = SttReady | SttInterim | SttSegment | SttUtterance | SttReconnected | SttDone
 """Any event that a transcription stream tells."""

@@ -5,24 +5,17 @@ Imports: room 0.
 
 from __future__ import annotations
 
-from typing import Final
-
 from xai_realtime.audio import silence
+from xai_realtime.defaults import STT_FLUSH_MARGIN_MS, STT_FLUSH_MIN_MS
 from xai_realtime.errors import ConfigurationError
+from xai_realtime.protocol.stt_loud import WIRE_ENCODINGS
 
-__all__ = ["FLUSH_MARGIN_MS", "FLUSH_MIN_MS", "flush_ms", "flush_silence"]
-
-FLUSH_MARGIN_MS: Final = 50
-"""How much longer than the endpointing the silence lasts. Source: videosdk-plugins-xai stt.py."""
-FLUSH_MIN_MS: Final = 100
-"""The least that is sent. Source: videosdk-plugins-xai stt.py."""
-
-_ENCODINGS: Final = {"pcm": "pcm", "mulaw": "pcmu", "alaw": "pcma"}
+__all__ = ["flush_ms", "flush_silence", "wire_silence"]
 
 
 def flush_ms(endpointing_ms: int) -> int:
     """Milliseconds of silence after which an endpointing of `endpointing_ms` has surely ended the utterance."""
-    return max(endpointing_ms + FLUSH_MARGIN_MS, FLUSH_MIN_MS)
+    return max(endpointing_ms + STT_FLUSH_MARGIN_MS, STT_FLUSH_MIN_MS)
 
 
 def flush_silence(endpointing_ms: int, rate_hz: int, *, encoding: str = "pcm", channels: int = 1) -> bytes:
@@ -30,7 +23,12 @@ def flush_silence(endpointing_ms: int, rate_hz: int, *, encoding: str = "pcm", c
 
     Raises ConfigurationError for Opus, whose silence takes an encoder, and for other unknown encodings.
     """
-    name = _ENCODINGS.get(encoding)
+    return wire_silence(flush_ms(endpointing_ms), rate_hz, encoding=encoding, channels=channels)
+
+
+def wire_silence(time_ms: float, rate_hz: int, *, encoding: str = "pcm", channels: int = 1) -> bytes:
+    """Silence of `time_ms` milliseconds as audio of the stream. Raises as `flush_silence`."""
+    name = WIRE_ENCODINGS.get(encoding)
     if name is None:
-        raise ConfigurationError(f"no silence is known for {encoding!r}; allowed: {', '.join(_ENCODINGS)}")
-    return silence(flush_ms(endpointing_ms), rate_hz, encoding=name) * channels
+        raise ConfigurationError(f"no silence is known for {encoding!r}; allowed: {', '.join(WIRE_ENCODINGS)}")
+    return silence(time_ms, rate_hz, encoding=name) * channels

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from xai_realtime.events import stt as wire
@@ -20,6 +20,7 @@ from xai_realtime.protocol.stt_events import (
     SttUtterance,
     SttWord,
 )
+from xai_realtime.protocol.stt_places import Places
 from xai_realtime.protocol.stt_text import joined, spoken
 
 __all__ = ["SttTranscript"]
@@ -54,9 +55,11 @@ def _language(stated: Iterable[str | None]) -> str | None:
 class _Channel:
     """One channel: what is committed, and the previews of what is being said."""
 
-    __slots__ = ("interim", "is_done", "is_flushing", "segments", "utterances")
+    __slots__ = ("interim", "is_done", "is_flushing", "known_s", "segments", "utterances")
 
     def __init__(self) -> None:
+        self.known_s = 0.0
+        """Up to here an earlier connection committed what was said."""
         self.utterances: list[SttUtterance] = []
         self.segments: list[SttSegment] = []
         self.interim: SttInterim | None = None
@@ -91,6 +94,13 @@ class _Channel:
         self.segments = [*(old for old in kept if not _covers(segment, old)), segment]
         self.interim = None
 
+    def fresh(self, text: str, words: tuple[SttWord, ...], offset_s: float) -> tuple[str, tuple[SttWord, ...]]:
+        """What of it no connection before this one has committed, by the times of the words."""
+        if self.known_s <= offset_s:
+            return text, words
+        kept = tuple(word for word in words if word.end_s is None or _middle(word) >= self.known_s)
+        return (text, words) if len(kept) == len(words) else (joined(word.text for word in kept), kept)
+
     def take_back(self, is_gone: Callable[[Preview], bool]) -> None:
         self.segments = [segment for segment in self.segments if not is_gone(segment)]
         if self.interim is not None and is_gone(self.interim):
@@ -112,12 +122,13 @@ class SttTranscript:
 
     def __init__(self, channels: int = 1, *, interim: bool = True) -> None:
         self.session_id: str | None = None
-        self.offset_s = 0.0
-        """Where on the time line of the stream the present connection begins."""
+        self.utterances_told = 0
+        """How many utterances were told, each replacement counted: the next one's index."""
+        self.places = Places()
+        """The times of the present connection."""
         self._expected = channels
         self._tells_previews = interim
         self._channels: dict[int, _Channel] = {number: _Channel() for number in range(channels)}
-        self._numbers = count()
         self._duration_s: float | None = None
         self._languages: set[str | None] = set()
 
@@ -129,7 +140,32 @@ class SttTranscript:
     @property
     def is_flushing(self) -> bool:
         """Whether an utterance that was asked for is still owed."""
-        return any(channel.is_flushing for channel in self._channels.values())
+        return bool(self.flushing)
+
+    @property
+    def offset_s(self) -> float:
+        """Where on the time line of the stream the present connection begins."""
+        return self.places.offset_s
+
+    @property
+    def has_previews(self) -> bool:
+        """Is anything being said that is not committed?"""
+        return any(channel.segments or channel.interim for channel in self._channels.values())
+
+    def open_from_s(self) -> float | None:
+        """Where the oldest unfinished utterance begins, as far as is known."""
+        previews = chain.from_iterable(channel.previews() for channel in self._channels.values())
+        return min((old.start_s for old in previews if old.start_s is not None), default=None)
+
+    def committed_s(self, channel: int | None = None) -> float:
+        """Up to where the service committed what was said on a channel (None: on all of them)."""
+        channels = self._channels.values() if channel is None else (self._channel(channel),)
+        return min(_end(said for said in one.utterances if not said.is_provisional) for one in channels)
+
+    @property
+    def flushing(self) -> tuple[int, ...]:
+        """The channels on which an utterance that was asked for is still owed."""
+        return tuple(number for number, channel in self._channels.items() if channel.is_flushing)
 
     def asked_to_flush(self, channel: int | None = None) -> None:
         """Note that the utterance of `channel` (None: of all) was asked for, by `finalize` or by silence.
@@ -148,13 +184,15 @@ class SttTranscript:
         """A new connection begins, whose first audio stands at `offset_s` of the stream: move its times there.
 
         Previews of audio that it will not hear again are committed as they stand and told; the others are dropped.
+        Of audio that it does hear again, and whose words are committed, it tells nothing.
         """
         told: list[SttEvent] = []
         for number, channel in self._channels.items():
             channel.take_back(lambda old: old.start_s is None or old.end_s is None or _middle(old) >= offset_s)
             told += self._commit_previews(number, channel, None)
-            channel.is_flushing = False
-        self.offset_s = offset_s
+            channel.is_flushing = channel.is_done = False
+            channel.known_s = _end(channel.utterances)
+        self.places = Places(offset_s)
         return tuple(told)
 
     def end(self) -> Told:
@@ -213,11 +251,14 @@ class SttTranscript:
         return (replace(preview, so_far=so_far),)
 
     def _heard(self, event: wire.TranscriptPartial, number: int) -> dict[str, Any]:
-        words = self._words(event.words, number)
-        start_s, end_s = self._span(words, event.start, event.duration)
+        text, words = self._channel(number).fresh(event.text.strip(), self._words(event.words, number), self.offset_s)
+        start_s, end_s = _span(self.places, words, event.start, event.duration)
+        known_s = self._channel(number).known_s
+        if not words and end_s is not None and self.offset_s < end_s <= known_s:
+            text = ""
         return {
             "raw": event,
-            "text": event.text.strip(),
+            "text": text,
             "words": words,
             "channel": number,
             "start_s": start_s,
@@ -230,8 +271,8 @@ class SttTranscript:
         return tuple(
             SttWord(
                 text=word.text.strip(),
-                start_s=self._at(word.start),
-                end_s=self._at(word.end),
+                start_s=_at(self.places, word.start),
+                end_s=_at(self.places, word.end),
                 confidence=word.confidence,
                 speaker=word.speaker,
                 channel=number,
@@ -239,17 +280,6 @@ class SttTranscript:
             for word in words or ()
             if word.text and word.text.strip()
         )
-
-    def _at(self, time_s: float | None) -> float | None:
-        return None if time_s is None else time_s + self.offset_s
-
-    def _span(
-        self, words: Sequence[SttWord], start: float | None, duration: float | None
-    ) -> tuple[float | None, float | None]:
-        starts = [word.start_s for word in words if word.start_s is not None]
-        ends = [word.end_s for word in words if word.end_s is not None]
-        end = None if start is None or duration is None else start + duration
-        return min(starts, default=self._at(start)), max(ends, default=self._at(end))
 
     def _commit(self, channel: _Channel, said: SttUtterance) -> Told:
         if not said.text:
@@ -262,7 +292,8 @@ class SttTranscript:
         return self._put(channel, said, covered)
 
     def _put(self, channel: _Channel, said: SttUtterance, covered: Sequence[SttUtterance]) -> Told:
-        said = replace(said, index=next(self._numbers), replaces=tuple(sorted(old.index for old in covered)))
+        said = replace(said, index=self.utterances_told, replaces=tuple(sorted(old.index for old in covered)))
+        self.utterances_told += 1
         if not covered:
             channel.utterances.append(said)
             return (said,)
@@ -301,18 +332,17 @@ class SttTranscript:
         channel = self._channel(number)
         self._languages.add(event.language)
         if event.duration is not None:
-            self._duration_s = max(self._duration_s or 0.0, event.duration + self.offset_s)
+            self._duration_s = max(self._duration_s or 0.0, self.places.of_stream(event.duration))
         told = self._last_words(number, channel, event)
         channel.is_done, channel.is_flushing = True, False
         return (*told, replace(self.so_far(), raw=event)) if self.is_done else told
 
     def _last_words(self, number: int, channel: _Channel, event: wire.TranscriptDone) -> Told:
         """Commit what the end adds: its own text where that is new, else what only previews held."""
-        text = (event.text or "").strip()
-        words = self._words(event.words, number)
+        text, words = channel.fresh((event.text or "").strip(), self._words(event.words, number), self.offset_s)
         if not spoken(text):
             return self._commit_previews(number, channel, event)
-        start_s, end_s = self._span(words, None, None)
+        start_s, end_s = _span(self.places, words, None, None)
         said = SttUtterance(
             index=-1,
             raw=event,
@@ -352,8 +382,25 @@ def _said_again(said: SttUtterance, channel: _Channel) -> tuple[list[SttUtteranc
     return (list(utterances) if text.startswith(suffix) else []), previews
 
 
-def _middle(heard: Heard) -> float:
+def _at(places: Places, time_s: float | None) -> float | None:
+    return None if time_s is None else places.of_stream(time_s)
+
+
+def _span(
+    places: Places, words: Sequence[SttWord], start: float | None, duration: float | None
+) -> tuple[float | None, float | None]:
+    starts = [word.start_s for word in words if word.start_s is not None]
+    ends = [word.end_s for word in words if word.end_s is not None]
+    end = None if start is None or duration is None else start + duration
+    return min(starts, default=_at(places, start)), max(ends, default=_at(places, end))
+
+
+def _middle(heard: Heard | SttWord) -> float:
     return ((heard.start_s or 0.0) + (heard.end_s or 0.0)) / 2
+
+
+def _end(utterances: Iterable[SttUtterance]) -> float:
+    return max((said.end_s for said in utterances if said.end_s is not None), default=0.0)
 
 
 def _start(heard: SttWord) -> float:

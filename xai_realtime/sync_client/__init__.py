@@ -3,5 +3,15 @@
 from __future__ import annotations
 
 from xai_realtime.sync_client._client import Client, SyncRealtime, SyncRealtimeConnection, SyncRealtimeSession
+from xai_realtime.sync_client._speech import SyncStt, SyncSttStream, SyncTts, SyncTtsStream
 
-__all__ = ["Client", "SyncRealtime", "SyncRealtimeConnection", "SyncRealtimeSession"]
+__all__ = [
+    "Client",
+    "SyncRealtime",
+    "SyncRealtimeConnection",
+    "SyncRealtimeSession",
+    "SyncStt",
+    "SyncSttStream",
+    "SyncTts",
+    "SyncTtsStream",
+]

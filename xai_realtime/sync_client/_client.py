@@ -13,14 +13,13 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, Unpack
 
-from anyio import to_thread
-
 from xai_realtime.client import AsyncClient, Realtime
 from xai_realtime.defaults import BASE_URL, CLIENT_SECRET_S
 from xai_realtime.errors import ClosedByUsError, ConfigurationError, ConnectionClosedError
 from xai_realtime.realtime.connection import RealtimeConnection, ReceivedEvent
 from xai_realtime.realtime.session import RealtimeSession
-from xai_realtime.sync_client._thread import Front, Held, borrowed, check_thread, verb, within
+from xai_realtime.sync_client._speech import SyncStt, SyncTts
+from xai_realtime.sync_client._thread import Front, Held, borrowed, check_thread, in_thread, verb, within
 
 if TYPE_CHECKING:
     from xai_realtime.frames import Frame
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from xai_realtime.realtime.config import SessionConfig, SessionSettings
     from xai_realtime.realtime.history import HistoryLike
     from xai_realtime.realtime.secrets import ClientSecret
-    from xai_realtime.realtime.session import Approve
     from xai_realtime.transport.base import Transport
+    from xai_realtime.tts.policy import TtsPolicy
 
 __all__ = ["Client", "SyncRealtime", "SyncRealtimeConnection", "SyncRealtimeSession"]
 
@@ -60,13 +59,20 @@ class Client:
         base_url: str = BASE_URL,
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
+        tts_policy: TtsPolicy | None = None,
     ) -> None:
         check_thread()
         self._client = AsyncClient(
-            api_key=api_key, base_url=base_url, transport=transport, default_headers=default_headers
+            api_key=api_key,
+            base_url=base_url,
+            transport=transport,
+            default_headers=default_headers,
+            tts_policy=tts_policy,
         )
         self._held = Held(self._client)
         self.realtime = SyncRealtime(self._client.realtime)
+        self.stt = SyncStt(self._client.stt, self._held)
+        self.tts = SyncTts(self._client.tts, self._held)
 
     @property
     def base_url(self) -> str:
@@ -157,7 +163,7 @@ class SyncRealtime:
             policy=policy,
             history=history,
             observer=observer,
-            approve=None if approve is None else _in_thread(approve),
+            approve=None if approve is None else in_thread(approve),
             wait_until_ready=wait_until_ready,
             url=url,
             query=query,
@@ -336,10 +342,3 @@ class SyncRealtimeSession(Front[RealtimeSession]):
 def _connected(held: Held[RealtimeConnection]) -> Iterator[SyncRealtimeConnection]:
     with held as connection:
         yield SyncRealtimeConnection(connection, held)
-
-
-def _in_thread(approve: SyncApprove) -> Approve:
-    async def ask(call: ToolCalled) -> bool | str:
-        return await to_thread.run_sync(approve, call, abandon_on_cancel=True)
-
-    return ask

@@ -17,16 +17,17 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import anyio
-from anyio import from_thread
+from anyio import from_thread, to_thread
 
 from xai_realtime.errors import ClosedByUsError, ConfigurationError, TransportTimeoutError
 from xai_realtime.timemark import time_is_virtual
 
-__all__ = ["Front", "Held", "borrowed", "check_thread", "verb", "within"]
+__all__ = ["Front", "Held", "borrowed", "check_thread", "in_thread", "verb", "within"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
+G = TypeVar("G")
 
 STOP_WAIT_S: Final = 5.0
 """The longest that the end of the thread is waited for; it is a daemon, and holds up no exit of the process."""
@@ -214,12 +215,24 @@ class Held(Generic[A]):
         """Is it open, or has it been?"""
         return self._was_entered
 
+    @property
+    def is_over(self) -> bool:
+        """Was it open, and is it no more?"""
+        return self._was_entered and self._thread is None
+
     def call(self, work: Callable[[], Awaitable[R]]) -> R:
         """Run `work` where it is open; before and after, wherever there is a loop."""
         if self._thread is not None:
             return self._thread.call(work)
         with borrowed() as thread:
             return thread.call(work)
+
+    def start(self, work: Callable[[], Awaitable[R]]) -> Future[R]:
+        """Run `work` where it is open, without waiting. Raises ClosedByUsError when it is not open."""
+        check_thread()
+        if self._thread is None:
+            raise _gone()
+        return self._thread.start(work)
 
     def __enter__(self) -> A:
         if self._was_entered:
@@ -292,10 +305,19 @@ async def within(timeout_s: float | None, work: Callable[[], Awaitable[R]]) -> R
     raise TransportTimeoutError("receive", timeout_s)
 
 
+def in_thread(function: Callable[[G], R]) -> Callable[[G], Awaitable[R]]:
+    """A function that may block, called in a worker thread; one that is not wanted any more is not waited for."""
+
+    async def call(given: G) -> R:
+        return await to_thread.run_sync(function, given, abandon_on_cancel=True)
+
+    return call
+
+
 class Front(Generic[A]):
     """What stands here for something over there."""
 
-    def __init__(self, inner: A, held: Held[A]) -> None:
+    def __init__(self, inner: A, held: Held[Any]) -> None:
         self._inner = inner
         self._held = held
 

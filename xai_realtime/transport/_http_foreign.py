@@ -5,8 +5,8 @@ Imports: httpx2 (this module is imported inside functions alone), rooms 0-2.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from xai_realtime.errors import (
@@ -17,21 +17,26 @@ from xai_realtime.errors import (
     TransportTimeoutError,
 )
 from xai_realtime.transport._http_errors import Scrubber, origin_of
-from xai_realtime.transport.base import HttpRequest
+from xai_realtime.transport.base import HttpRequest, StreamedBody
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Body", "foreign_request", "mapped"]
+__all__ = ["Body", "SentBody", "foreign_request", "mapped"]
 
 MAX_LEFT_PIECES: Final = 10_000
 PHASES: Final = {"ConnectTimeout": "connect", "ReadTimeout": "read", "WriteTimeout": "write", "PoolTimeout": "pool"}
 
 
 def foreign_request(
-    request: HttpRequest, timeouts_s: Mapping[str, float | None], user_agent: str | None
-) -> httpx2.Request:
-    """The request as httpx2 has it; bodies are asked for as they are, so that a tape can read them."""
+    request: HttpRequest,
+    timeouts_s: Mapping[str, float | None],
+    user_agent: str | None,
+) -> tuple[httpx2.Request, SentBody | None]:
+    """The request as httpx2 has it, and its body when that is streamed.
+
+    Answers are asked for as they are, so that a tape can read them.
+    """
     import httpx2
 
     named = {name.lower() for name in request.headers}
@@ -40,16 +45,43 @@ def foreign_request(
         headers["Accept-Encoding"] = "identity"
     if "user-agent" not in named and user_agent is not None:
         headers["User-Agent"] = user_agent
+    extensions: dict[str, Any] = {"timeout": dict(timeouts_s)}
+    sent = None if isinstance(request.body, bytes) else SentBody(request.body)
+    if isinstance(request.body, StreamedBody) and request.body.size_bytes is not None:
+        headers["Content-Length"] = str(request.body.size_bytes)
+    content = (request.body or None) if isinstance(request.body, bytes) else sent
     try:
-        return httpx2.Request(
-            request.method,
-            request.url,
-            headers=headers,
-            content=request.body or None,
-            extensions={"timeout": dict(timeouts_s)},
-        )
+        made = httpx2.Request(request.method, request.url, headers=headers, content=content, extensions=extensions)
     except (httpx2.InvalidURL, UnicodeError):
         raise ConfigurationError(f"the address at {origin_of(request.url)} cannot be used") from None
+    return made, sent
+
+
+class SentBody(AsyncIterable[bytes]):
+    """A streamed body on its way; `failure` is what its source raised, which httpx2 would take for its own."""
+
+    def __init__(self, body: StreamedBody) -> None:
+        self.failure: Exception | None = None
+        self._body = body
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        async with AsyncExitStack() as stack:
+            with self._noticed():
+                pieces = await stack.enter_async_context(self._body.open())
+            while True:
+                with self._noticed():
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 @contextmanager

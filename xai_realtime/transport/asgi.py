@@ -5,15 +5,15 @@ Works on asyncio and trio, in real and in virtual time. Imports: rooms 0-2, anyi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from xai_realtime.errors import ConnectionBrokenError
+from xai_realtime.errors import ConnectionBrokenError, TransportTimeoutError
 from xai_realtime.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["AsgiApp", "ask_asgi"]
@@ -30,8 +30,9 @@ CHUNKS_UNDER_WAY: Final = 8
 async def ask_asgi(app: AsgiApp, request: HttpRequest) -> AsyncIterator[HttpResponse]:
     """Ask `app`; what it still does when the context ends is cancelled. Cancelling is safe.
 
-    Raises ConnectionBrokenError when it ends or fails before it answers, and from reading when it does so
-    before the end of its answer.
+    A streamed body is read as the application asks for it; what its source raises surfaces as it is. Raises
+    ConnectionBrokenError when the application ends or fails before it answers, and from reading when it does so
+    before the end of its answer; TransportTimeoutError when it is silent for the request's `read_timeout_s`.
     """
     exchange = _Exchange(app, request)
     raised: BaseException | None = None
@@ -51,8 +52,11 @@ async def ask_asgi(app: AsgiApp, request: HttpRequest) -> AsyncIterator[HttpResp
 class _Exchange:
     def __init__(self, app: AsgiApp, request: HttpRequest) -> None:
         self._app = app
-        self._scope = _scope(request)
-        self._unread: bytes | None = request.body
+        self._request = request
+        self._unread: bytes | None = request.body if isinstance(request.body, bytes) else None
+        self._sending: AsyncIterator[bytes] | None = None
+        self._source_failure: Exception | None = None
+        self._patience = anyio.CancelScope()
         self._started = anyio.Event()
         self._head: tuple[int, tuple[tuple[str, str], ...]] | None = None
         self._is_whole = False
@@ -63,7 +67,11 @@ class _Exchange:
 
     async def run(self) -> None:
         try:
-            await self._app(self._scope, self._receive, self._send)
+            async with AsyncExitStack() as stack:
+                if not isinstance(self._request.body, bytes):
+                    with self._noticed():
+                        self._sending = await stack.enter_async_context(self._request.body.open())
+                await self._app(_scope(self._request), self._receive, self._send)
         except Exception as error:  # noqa: BLE001
             self._failure = f"the application failed: {type(error).__name__}"
         finally:
@@ -71,7 +79,14 @@ class _Exchange:
             self._started.set()
 
     async def answer(self) -> HttpResponse:
-        await self._started.wait()
+        if self._unread is not None:
+            self._wait_from_now()
+        with self._patience:
+            await self._started.wait()
+        if self._source_failure is not None:
+            raise self._source_failure
+        if self._patience.cancelled_caught:
+            raise self._timeout()
         if self._head is None:
             raise ConnectionBrokenError(None, self._failure)
         return HttpResponse(*self._head, self)
@@ -84,19 +99,46 @@ class _Exchange:
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            return await self._pieces.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            if self._is_whole:
-                raise StopAsyncIteration from None
-            raise ConnectionBrokenError(None, self._failure) from None
+        with anyio.move_on_after(self._request.read_timeout_s):
+            try:
+                return await self._pieces.receive()
+            except (anyio.EndOfStream, anyio.ClosedResourceError):
+                if self._is_whole:
+                    raise StopAsyncIteration from None
+                if self._source_failure is not None:
+                    raise self._source_failure from None
+                raise ConnectionBrokenError(None, self._failure) from None
+        raise self._timeout()
 
     async def _receive(self) -> Message:
         if self._unread is not None:
             body, self._unread = self._unread, None
             return {"type": "http.request", "body": body, "more_body": False}
+        if self._sending is not None:
+            with self._noticed():
+                piece = await anext(self._sending, None)
+            if piece is not None:
+                return {"type": "http.request", "body": piece, "more_body": True}
+            self._sending = None
+            self._wait_from_now()
+            return {"type": "http.request", "body": b"", "more_body": False}
         await anyio.sleep_forever()  # until the context ends, and this with it
         raise AssertionError
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._source_failure = error
+            raise
+
+    def _wait_from_now(self) -> None:
+        if self._request.read_timeout_s is not None:
+            self._patience.deadline = anyio.current_time() + self._request.read_timeout_s
+
+    def _timeout(self) -> TransportTimeoutError:
+        return TransportTimeoutError("read", self._request.read_timeout_s or 0.0)
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -8,14 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from xai_realtime.errors import LocalProtocolError, RemoteProtocolError
 from xai_realtime.frames import Frame
 
-__all__ = ["Channel", "ChannelRequest", "HttpRequest", "HttpResponse", "Transport"]
+__all__ = ["Channel", "ChannelRequest", "HttpRequest", "HttpResponse", "StreamedBody", "Transport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,56 @@ class ChannelRequest:
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
 
 
+class StreamedBody(ABC):
+    """The body of a request that is made while it is sent.
+
+    `size_bytes` is its whole size, None when it is not known. `is_repeatable` says whether it can be opened again and
+    is the same then; only such a body is sent a second time.
+    """
+
+    size_bytes: int | None = None
+    is_repeatable: bool = False
+
+    @abstractmethod
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The pieces, from the first on; what they come from is let go when the context ends, also when cancelled.
+
+        Raises LocalProtocolError for a second time of a body that is not repeatable, and what its source raises.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request, its body whole.
+    """One HTTP request, its body whole or streamed.
 
     `url` is the whole http or https address with its query. `headers` hold the Authorization too, and none
     that belong to the line (Host, Content-Length, Transfer-Encoding, Connection). Neither they nor the body
-    appear in the repr.
+    appear in the repr. `read_timeout_s` and `write_timeout_s` are for this request, in the place of the
+    transport's own; None leaves those.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    body: bytes = field(default=b"", repr=False)
+    body: bytes | StreamedBody = field(default=b"", repr=False)
+    read_timeout_s: float | None = None
+    write_timeout_s: float | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """True when it can be sent again."""
+        return isinstance(self.body, bytes) or self.body.is_repeatable
+
+    async def read_body(self) -> bytes:
+        """The whole body. Raises what opening and reading a streamed one raises."""
+        if isinstance(self.body, bytes):
+            return self.body
+        async with self.body.open() as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def with_whole_body(self) -> HttpRequest:
+        """The same request with its body in memory."""
+        return self if isinstance(self.body, bytes) else replace(self, body=await self.read_body())
 
 
 class HttpResponse:
@@ -103,6 +140,15 @@ class Channel(ABC):
     def send_text(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Send one text message given as UTF-8: as `send` does, for whoever holds no Frame."""
         return self.send(Frame(data))
+
+    def send_binary(self, data: bytes) -> Coroutine[Any, Any, None]:
+        """Send one binary message: as `send` does, for whoever holds no Frame."""
+        return self.send(Frame(data, is_text=False))
+
+    @property
+    def has_message(self) -> bool:
+        """True when `receive` surely need not wait. False says nothing."""
+        return False
 
     @abstractmethod
     async def receive(self) -> Frame:

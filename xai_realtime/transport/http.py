@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -43,6 +43,8 @@ from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, Ht
 
 if TYPE_CHECKING:
     import httpx2
+
+    from xai_realtime.transport._http_foreign import Body
 
 __all__ = ["HttpTransport"]
 
@@ -104,6 +106,9 @@ class HttpTransport(Transport):
     def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
         """Send one request. Every answer is a value; no redirect is followed. Cancelling is safe.
 
+        A streamed body goes out piece by piece, on a connection of its own; the answer is read once all of it is sent,
+        or cannot be sent any more. What its source raises surfaces as it is.
+
         Raises ConfigurationError (an address or a header that cannot be sent, virtual time), ConnectError,
         TransportTimeoutError with phase `connect`, `read`, `write` or `pool`, ConnectionBrokenError.
         """
@@ -111,34 +116,30 @@ class HttpTransport(Transport):
 
     @asynccontextmanager
     async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
-        from xai_realtime.transport import _http_foreign as foreign
-
         checked_request(request)
         if self._given is None and time_is_virtual():
             raise ConfigurationError(
                 "a live request cannot be made in virtual time: the other side lives in real time; "
                 "use a tape or the emulator in process, or run without virtual time"
             )
-        scrub = Scrubber(request)
-        asked = foreign.foreign_request(request, self._timeouts, self._user_agent)
-        async with self._line(request.url) as line:
-            with foreign.mapped(request.url, self._timeouts, scrub):
-                answer = await line.handle_async_request(asked)
-            logger.debug("%s at %s: %d", request.method, origin_of(request.url), answer.status_code)
-            body = foreign.Body(answer, lambda: foreign.mapped(request.url, self._timeouts, scrub))
+        exchange = _Exchange(request, self._timeouts)
+        proxy = None if self._given is not None else self._proxy_for(request.url)
+        async with self._line(proxy, is_own=not isinstance(request.body, bytes)) as line:
+            response = await exchange.ask(line, self._user_agent)
+            logger.debug("%s at %s: %d", request.method, origin_of(request.url), response.status)
             try:
-                yield HttpResponse(answer.status_code, tuple(answer.headers.multi_items()), body)
+                yield response
             finally:
                 with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-                    await body.aclose()
+                    await exchange.aclose()
 
     @asynccontextmanager
-    async def _line(self, url: str) -> AsyncIterator[httpx2.AsyncBaseTransport]:
+    async def _line(self, proxy: str | None, *, is_own: bool) -> AsyncIterator[httpx2.AsyncBaseTransport]:
+        """A streamed body has a connection of its own: a kept one may be dead, and some cannot be sent twice."""
         if self._given is not None:
             yield self._given
             return
-        proxy = self._proxy_for(url)
-        if self._entered:
+        if self._entered and not is_own:
             if proxy not in self._lines:
                 self._lines[proxy] = self._new_line(proxy)
             yield self._lines[proxy]
@@ -199,6 +200,41 @@ class HttpTransport(Transport):
 
     def __repr__(self) -> str:
         return f"<HttpTransport{'' if self._given is None else f' over {type(self._given).__name__}'}>"
+
+
+class _Exchange:
+    """One request on a line of httpx2, and its answer."""
+
+    def __init__(self, request: HttpRequest, timeouts_s: Mapping[str, float | None]) -> None:
+        own = {"read": request.read_timeout_s, "write": request.write_timeout_s}
+        given = {phase: seconds(f"{phase}_timeout_s", value) for phase, value in own.items() if value is not None}
+        self._timeouts = {**timeouts_s, **given}
+        self._request = request
+        self._scrub = Scrubber(request)
+        self._body: Body | None = None
+
+    async def ask(self, line: httpx2.AsyncBaseTransport, user_agent: str | None) -> HttpResponse:
+        from xai_realtime.transport import _http_foreign as foreign
+
+        asked, sent = foreign.foreign_request(self._request, self._timeouts, user_agent)
+        try:
+            with self._mapped():
+                answer = await line.handle_async_request(asked)
+        except Exception:
+            if sent is not None and sent.failure is not None:
+                raise sent.failure from None
+            raise
+        self._body = foreign.Body(answer, self._mapped)
+        return HttpResponse(answer.status_code, tuple(answer.headers.multi_items()), self._body)
+
+    async def aclose(self) -> None:
+        if self._body is not None:
+            await self._body.aclose()
+
+    def _mapped(self) -> AbstractContextManager[None]:
+        from xai_realtime.transport import _http_foreign as foreign
+
+        return foreign.mapped(self._request.url, self._timeouts, self._scrub)
 
 
 def checked_request(request: HttpRequest) -> None:

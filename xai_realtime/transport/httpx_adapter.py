@@ -5,8 +5,8 @@ Imports: httpx2 and httpx (extra `httpx`), inside functions alone; rooms 0-2.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +14,11 @@ from xai_realtime.errors import (
     ConfigurationError,
     ConnectError,
     ConnectionClosedError,
+    LocalProtocolError,
     TransportError,
     TransportTimeoutError,
 )
-from xai_realtime.transport.base import HttpRequest, HttpResponse, Transport
+from xai_realtime.transport.base import HttpRequest, HttpResponse, StreamedBody, Transport
 
 if TYPE_CHECKING:
     import httpx2
@@ -102,7 +103,7 @@ def _bridge_class(foreign: Any) -> type[Any]:
             self._transport = transport
 
         async def handle_async_request(self, request: Any) -> Any:
-            exchange = self._transport.request(await _our_request(request))
+            exchange = self._transport.request(_our_request(foreign, request))
             with _foreign_errors(foreign, request):
                 answer = await exchange.__aenter__()
             stream = Stream(answer, exchange, request)
@@ -137,13 +138,40 @@ def _bridge_class(foreign: Any) -> type[Any]:
     return Bridge
 
 
-async def _our_request(request: Any) -> HttpRequest:
+def _our_request(foreign: Any, request: Any) -> HttpRequest:
     headers: dict[str, str] = {}
     for name, value in request.headers.multi_items():
         if name.lower() not in LINE_HEADERS:
             mark = "; " if name.lower() == "cookie" else ", "
             headers[name] = f"{headers[name]}{mark}{value}" if name in headers else value
-    return HttpRequest(request.method, str(request.url), headers, await request.aread())
+    body: bytes | StreamedBody
+    try:
+        body = request.content
+    except foreign.RequestNotRead:
+        body = ForeignBody(request)
+    return HttpRequest(request.method, str(request.url), headers, body)
+
+
+class ForeignBody(StreamedBody):
+    """The body of a request of httpx2 or httpx, as it is made."""
+
+    def __init__(self, request: Any) -> None:
+        stated = request.headers.get("content-length")
+        self.size_bytes = None if stated is None else int(stated)
+        self._stream: Any = request.stream
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The pieces, once."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            raise LocalProtocolError("a request whose body is streamed cannot be sent again")
+        pieces = aiter(stream)
+        try:
+            yield pieces
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
 
 
 @contextmanager
@@ -169,11 +197,15 @@ def _adapter_class(httpx: Any) -> type[Any]:
             self._transport = transport
 
         async def handle_async_request(self, request: Any) -> Any:
+            try:
+                content = request.content
+            except httpx2.RequestNotRead:
+                content = request.stream
             asked = httpx.Request(
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                content=await request.aread(),
+                content=content,
                 extensions=request.extensions,
             )
             with _as_httpx2_errors(httpx, httpx2, request):

@@ -5,7 +5,9 @@ Imports: rooms 0-2, pydantic_core.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -16,38 +18,63 @@ from xai_realtime.errors import ConnectionClosedError, RemoteProtocolError
 from xai_realtime.transport._http_errors import REDIRECTS, api_error, origin_of
 from xai_realtime.transport.base import HttpRequest, HttpResponse, Transport
 
-__all__ = ["ask_json", "check_status"]
+__all__ = ["Answer", "answered", "ask_json", "ask_whole", "check_status"]
 
 MAX_REDIRECTS: Final = 5
 KEEPS_METHOD: Final = (307, 308)
 SAFE: Final = ("GET", "HEAD")
 
 
-async def ask_json(transport: Transport, request: HttpRequest, *, max_bytes: int = MAX_MESSAGE_BYTES) -> Any:
-    """Send a request and return the JSON value of its answer.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer, read to its end."""
 
-    A redirect is followed within the origin of the request alone. Raises ApiError (one of its kinds) for an
-    answer that says no, also one with status 200; RemoteProtocolError for a body that is no JSON or over
-    `max_bytes`; ConnectError, ConnectionBrokenError, TransportTimeoutError. Cancelling is safe; the service
-    may have done what was asked.
+    status: int
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    content_type: str | None
+
+
+@asynccontextmanager
+async def answered(transport: Transport, request: HttpRequest) -> AsyncIterator[HttpResponse]:
+    """Send a request; the good answer to it lasts as long as the context.
+
+    A redirect is followed within the origin of the request alone, and only with a body that can be sent again.
+    Raises ApiError (one of its kinds) for an answer that says no; RemoteProtocolError for redirects without an end;
+    ConnectError, ConnectionBrokenError, TransportTimeoutError. Cancelling is safe; the service may have done what was
+    asked.
     """
     for _ in range(MAX_REDIRECTS):
         async with transport.request(request) as response:
             target = _followed(request, response)
             if target is None:
                 await check_status(request, response)
-                body = await response.read(max_bytes)
-                break
+                yield response
+                return
         request = replace(request, url=target)
-    else:
-        raise RemoteProtocolError(f"{origin_of(request.url)} redirects without an end")
+    raise RemoteProtocolError(f"{origin_of(request.url)} redirects without an end")
+
+
+async def ask_whole(transport: Transport, request: HttpRequest, *, max_bytes: int = MAX_MESSAGE_BYTES) -> Answer:
+    """Send a request and read the good answer to it. Raises as `answered`, and RemoteProtocolError over `max_bytes`."""
+    async with answered(transport, request) as response:
+        body = await response.read(max_bytes)
+        return Answer(response.status, response.headers, body, response.header("content-type"))
+
+
+async def ask_json(transport: Transport, request: HttpRequest, *, max_bytes: int = MAX_MESSAGE_BYTES) -> Any:
+    """Send a request and return the JSON value of its answer.
+
+    Raises as `ask_whole`, ApiError for an error with status 200 too, and RemoteProtocolError for what is no JSON.
+    """
+    answer = await ask_whole(transport, request, max_bytes=max_bytes)
     try:
-        value = from_json(body)
+        value = from_json(answer.body)
     except ValueError:
-        kind = (response.header("content-type") or "no content type")[:80]
+        kind = (answer.content_type or "no content type")[:80]
         raise RemoteProtocolError(f"the answer of {origin_of(request.url)} is no JSON ({kind})") from None
     if isinstance(value, dict) and value.get("error"):
-        raise api_error(request, response.status, response.headers, body)
+        raise api_error(request, answer.status, answer.headers, answer.body)
     return value
 
 
@@ -72,7 +99,7 @@ def _followed(request: HttpRequest, response: HttpResponse) -> str | None:
     target = response.header("location")
     if response.status not in REDIRECTS or not target:
         return None
-    if response.status not in KEEPS_METHOD and request.method not in SAFE:
+    if not request.is_repeatable or (response.status not in KEEPS_METHOD and request.method not in SAFE):
         return None
     try:
         url = urljoin(request.url, target)

@@ -222,6 +222,18 @@ class WebSocketChannel(Channel):
         except self._foreign as error:
             raise self._closed(error)() from None
 
+    async def send_binary(self, data: bytes) -> None:
+        """Send one binary message, as `send` does."""
+        try:
+            await self._send(data, text=False)
+        except self._foreign as error:
+            raise self._closed(error)() from None
+
+    @property
+    def has_message(self) -> bool:
+        """True when a message was received and not read."""
+        return bool(self._kinds)
+
     async def receive(self) -> Frame:
         """Return the next message; text as its UTF-8, not validated. Cancelling is safe: nothing is lost.
 

@@ -1,15 +1,15 @@
-"""Where users begin. In: options and words. Out: services and their connections. Imports: rooms 0-5."""
+"""Grok voice: `client.realtime`. In: options. Out: connections, sessions, secrets. Imports: rooms 0-5."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from xai_realtime.address import Address, Key, check_headers, merge_headers, socket_url, web_url
-from xai_realtime.defaults import BASE_URL, CLIENT_SECRET_S, VOICE_MODEL
+from xai_realtime.address import Address
+from xai_realtime.client._dialing import Dialing
+from xai_realtime.defaults import CLIENT_SECRET_S, VOICE_MODEL
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.realtime.connection import RealtimeConnection
 from xai_realtime.realtime.secrets import (
@@ -29,94 +29,14 @@ if TYPE_CHECKING:
     from xai_realtime.realtime.history import HistoryLike
     from xai_realtime.realtime.session import Approve, RealtimeSession
 
-__all__ = ["AsyncClient", "Realtime"]
-
-
-class AsyncClient:
-    """The way to Grok, on asyncio and on trio.
-
-    The key comes from the call, else from `api_key`, else from `XAI_API_KEY`; an empty or blank one is
-    none. It goes to the origin of `base_url` alone (the variable only to api.x.ai and to loopback).
-    `transport` is the seam: `replay("x.jsonl")`, `record("x.jsonl", ...)`, a memory pair, or your own;
-    without it a WebSocket that carries HTTP as well. As a context manager the client frees what the transport
-    holds, and a tape checks there that it was used up.
-
-    Raises ConfigurationError (also a ValueError) for a malformed key, address or header.
-    """
-
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        base_url: str = BASE_URL,
-        transport: Transport | None = None,
-        default_headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self._base = Address(base_url)
-        self._key = Key(api_key)
-        self._headers = check_headers(default_headers or {})
-        if transport is None:
-            from xai_realtime.transport.websocket import WebSocketTransport
-
-            transport = WebSocketTransport()
-        self._transport = transport
-        self.realtime = Realtime(self)
-
-    @property
-    def base_url(self) -> str:
-        """The address all services stand under."""
-        return self._base.url
-
-    @property
-    def transport(self) -> Transport:
-        """The transport that was passed in, or the WebSocket."""
-        return self._transport
-
-    def __repr__(self) -> str:
-        return f"<AsyncClient {self._base.origin}>"
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._transport.__aexit__(exc_type, exc, traceback)
-
-    def _request(
-        self,
-        path: str,
-        service: str,
-        query: Mapping[str, str | None],
-        *,
-        url: str | None,
-        api_key: str | None,
-        headers: Mapping[str, str] | None,
-        subprotocols: Sequence[str],
-    ) -> ChannelRequest:
-        """What one service asks for at its handshake, the key included where it belongs."""
-        address = socket_url(self._base, path, query, url)
-        named = self._named(address, api_key, headers)
-        return ChannelRequest(address.url, service, named, tuple(subprotocols))
-
-    def _named(self, address: Address, api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
-        """The headers of one request, the key included where it belongs."""
-        named = merge_headers(self._headers, check_headers(headers or {}))
-        secret = Key(api_key).value or self._key.for_address(address, self._base, required=self._transport.needs_key)
-        if secret is not None:
-            named["Authorization"] = f"Bearer {secret}"
-        return named
+__all__ = ["Realtime"]
 
 
 class Realtime:
     """Grok voice: `client.realtime`."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, dialing: Dialing) -> None:
+        self._dialing = dialing
 
     def connect(
         self,
@@ -161,10 +81,10 @@ class Realtime:
             api_key = secret_value(client_secret)
         elif as_subprotocol:
             raise ConfigurationError("as_subprotocol=True needs client_secret=: an API key goes in the header alone")
-        request = self._client._request(
+        request = self._dialing.socket(
             "realtime", "realtime", fields, url=url, api_key=api_key, headers=headers, subprotocols=subprotocols
         )
-        return _connected(self._client.transport, _as_browser(request, api_key) if as_subprotocol else request)
+        return _connected(self._dialing.transport, _as_browser(request, api_key) if as_subprotocol else request)
 
     def session(
         self,
@@ -241,9 +161,8 @@ class Realtime:
         TransportTimeoutError. Source: docs.x.ai, ephemeral tokens.
         """
         seconds = checked_expiry_s(expires_in_s)
-        address = web_url(self._client._base, SECRET_PATH, {}, url)
-        named = self._client._named(address, api_key, headers)
-        return await mint_secret(self._client.transport, address.url, named, seconds)
+        address, named = self._dialing.web(SECRET_PATH, {}, url=url, api_key=api_key, headers=headers)
+        return await mint_secret(self._dialing.transport, address, named, seconds)
 
 
 def _check_secret_alone(api_key: str | None, call_id: str | None) -> None:
