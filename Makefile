@@ -85,6 +85,8 @@ bench: $(BENCH)/.stamp ## speed beside the untyped baselines and other clients
 	@echo
 	@$(BENCH)/bin/python -m benchmarks.speech
 	@echo
+	@$(BENCH)/bin/python -m benchmarks.chat
+	@echo
 	@$(BENCH)/bin/python -m benchmarks.upload
 	@echo
 	@$(BENCH)/bin/python -m benchmarks.calls

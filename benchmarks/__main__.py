@@ -56,9 +56,9 @@ def _row(measure: str, here: str, goal: str) -> None:
     print(f"| {measure} | {here} | {goal} |", flush=True)
 
 
-def served(work: Callable[[int], Awaitable[Result]]) -> Result:
-    """Run one measurement against a fresh server process."""
-    command = [sys.executable, "-m", "benchmarks.server"]
+def served(work: Callable[[int], Awaitable[Result]], *kind: str) -> Result:
+    """Run one measurement against a fresh server process, of a kind that it knows."""
+    command = [sys.executable, "-m", "benchmarks.server", *kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         if server.stdin is None or server.stdout is None:
             raise RuntimeError("the server has no pipes")

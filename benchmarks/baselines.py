@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import pybase64
 
-__all__ = ["append", "load_lines", "parse", "receive"]
+__all__ = ["append", "chat_stream", "load_lines", "parse", "receive"]
+
+CHAT = {"model": "grok-4.6", "messages": [{"role": "user", "content": "go"}], "stream": True}
 
 
 def parse(rows: list[bytes]) -> None:
@@ -29,6 +31,20 @@ async def append(socket: Any, audio: bytes, count: int) -> None:
     for _ in range(count):
         message = b'{"type":"input_audio_buffer.append","audio":"' + pybase64.b64encode(audio) + b'"}'
         await socket.send(message, text=True)
+
+
+async def chat_stream(client: Any, url: str) -> list[Any]:
+    """httpx2 `aiter_raw`, `bytes.split` at blank lines, `orjson.loads` of each event."""
+    found = []
+    rest = b""
+    async with client.stream("POST", url, json=CHAT) as response:
+        async for piece in response.aiter_raw():
+            *blocks, rest = (rest + piece).split(b"\n\n")
+            for block in blocks:
+                data = block[6:]
+                if data != b"[DONE]":
+                    found.append(orjson.loads(data))
+    return found
 
 
 def load_lines(path: str) -> int:

@@ -1,10 +1,13 @@
-"""A loopback server in a process of its own. In: `python -m benchmarks.server`. Out: its port on the first line.
+"""A loopback server in a process of its own. In: `python -m benchmarks.server [chat]`. Out: its port on line one.
 
 `/feed` sends the workload over and over, each time that the client says go, and passes over what else it says; `/talk`
 is the same behind a session: it acknowledges the configuration, and feeds for each message of the user, with fresh
 ids; `/live` sends 20 ms of audio every 20 ms once the client says go, `/live-talk` does so behind a session; `/sink`
 reads and drops; `/stt` says that it is ready and then does the same, `/tts` answers each `text.done` with speech;
 `/idle` waits.
+
+With `chat` it speaks HTTP: each POST is answered with the chat workload, one event a write. `/endless` begins and
+never ends, `/open` tells how many other connections there are.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ import pybase64
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.workload import MIC_FRAME, messages, speech_messages
+from benchmarks.workload import MIC_FRAME, chat_events, messages, speech_messages
 
 __all__ = ["main"]
 
 ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 HEAD = 4
 """The first messages of the workload, which a session has seen before it asks."""
 CREATED, CONVERSATION, _PING, UPDATED = messages()[:HEAD]
@@ -125,6 +129,58 @@ async def _drop(socket: Any) -> None:
 _ANSWERS = {"/feed": _feed, "/talk": _talk, "/live": _live, "/live-talk": _live_talk, "/stt": _stt, "/tts": _tts}
 
 
+class _Chat:
+    """Answers chat over HTTP/1.1, on connections that are kept."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        rows = chat_events()
+        self._rows = [b"%x\r\n%b\r\n" % (len(row), row) for row in rows]
+        self._ways = {b"/endless": self._for_ever}
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                target = head.split(b" ", 2)[1]
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                if target == b"/open":
+                    count = b"%d" % (self._open - 1)
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(count) + count)
+                    continue
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
+                await self._ways.get(target.partition(b"?")[0], self._at_once)(reader, writer)
+                writer.write(b"0\r\n\r\n")
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _at_once(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for row in self._rows:
+            writer.write(row)
+            await writer.drain()
+
+    async def _for_ever(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for row in self._rows[: len(self._rows) // 2]:
+            writer.write(row)
+            await writer.drain()
+        await reader.read()
+
+
+async def chat() -> None:
+    """Answer chat until standard input closes."""
+    async with await asyncio.start_server(_Chat().answer, "127.0.0.1", 0, backlog=2048) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
 async def main() -> None:
     """Serve until standard input closes."""
     async with serve(_handle, "127.0.0.1", 0, compression=None, max_size=None, ping_interval=None) as server:
@@ -133,4 +189,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(chat() if "chat" in sys.argv[1:] else main())

@@ -15,12 +15,13 @@ from xai_realtime.cassette.redaction import Redactor
 from xai_realtime.cassette.writer import CassetteWriter
 from xai_realtime.frames import Frame
 
-__all__ = ["CHUNK_BYTES", "MIC_FRAME", "STT_FRAME", "inline_tape", "messages", "speech_messages", "tape"]
+__all__ = ["CHUNK_BYTES", "MIC_FRAME", "STT_FRAME", "chat_events", "inline_tape", "messages", "speech_messages", "tape"]
 
 CHUNK_BYTES = 4_800
 """100 ms of 24 kHz PCM16."""
 MODEL = "grok-voice-latest"
 AUDIO_DELTAS = 600
+CHAT_WORDS = 400
 TRANSCRIPT_DELTAS = 205
 _random = random.Random(60)
 MIC_FRAME = _random.randbytes(960)
@@ -78,6 +79,35 @@ def speech_messages() -> list[bytes]:
     pieces = (pybase64.b64encode_as_string(source.randbytes(CHUNK_BYTES)) for _ in range(AUDIO_DELTAS))
     rows = [{"type": "audio.delta", "delta": piece} for piece in pieces]
     return [json.dumps(row).encode() for row in [*rows, {"type": "audio.done", "trace_id": "bench"}]]
+
+
+def chat_events() -> list[bytes]:
+    """A streamed answer of 400 words as server-sent events: thought, words, why it ended, usage, the end."""
+    head = {"id": "5a0e8d2c-7d0b-4f6e-9c59-3f1a0c2b7d11", "object": "chat.completion.chunk", "created": 1785214086}
+    rest = {"system_fingerprint": "fp_44968622fb"}
+
+    def chunk(choices: list[dict[str, object]], **more: object) -> bytes:
+        row = {**head, "model": "grok-4.6", "choices": choices, **rest, **more}
+        return b"data: " + json.dumps(row, separators=(",", ":")).encode() + b"\n\n"
+
+    deltas: list[dict[str, object]] = [{"role": "assistant", "reasoning_content": "Let "}]
+    deltas += [{"reasoning_content": f"me think {at} "} for at in range(20)]
+    deltas += [{"content": f"word{at}{'.' if at % 10 == 9 else ''} "} for at in range(CHAT_WORDS)]
+    usage = {
+        "prompt_tokens": 156,
+        "completion_tokens": CHAT_WORDS,
+        "total_tokens": 156 + CHAT_WORDS + 21,
+        "prompt_tokens_details": {"text_tokens": 156, "audio_tokens": 0, "image_tokens": 0, "cached_tokens": 128},
+        "completion_tokens_details": {"reasoning_tokens": 21, "audio_tokens": 0},
+        "num_sources_used": 0,
+        "cost_in_usd_ticks": 980000,
+    }
+    return [
+        *(chunk([{"index": 0, "delta": delta}]) for delta in deltas),
+        chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
+        chunk([], usage=usage),
+        b"data: [DONE]\n\n",
+    ]
 
 
 def _response(name: str, status: str) -> dict[str, object]:

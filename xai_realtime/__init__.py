@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from xai_realtime.cassette.redaction import Redactor, Rule
     from xai_realtime.cassette.replay import ReplayTransport, replay
     from xai_realtime.cassette.tape import Cassette, load_cassette
+    from xai_realtime.chat.calling import ChatCall
+    from xai_realtime.chat.conversation import ChatConversation
+    from xai_realtime.chat.messages import InstructionConflictWarning, file_part, image_part, text_part
+    from xai_realtime.chat.partial import FieldText, PartialJson
+    from xai_realtime.chat.request import ChatSettings
+    from xai_realtime.chat.run import ChatRun
+    from xai_realtime.chat.stream import ChatStream
     from xai_realtime.client import AsyncClient
     from xai_realtime.codec import Codec
     from xai_realtime.digest import digest
@@ -57,13 +64,22 @@ if TYPE_CHECKING:
         XaiRealtimeError,
     )
     from xai_realtime.events import BinaryAudio, InvalidEvent, UnknownEvent
+    from xai_realtime.events._chat import ChatStreamError
     from xai_realtime.frames import Frame
+    from xai_realtime.models import ModelRef, Provider, Providers, RetiredModelWarning
     from xai_realtime.player import Moment, Playback, play
+    from xai_realtime.protocol.chat_ledger import ChatSummary
+    from xai_realtime.protocol.chat_outcome import ChatOutcome, ReasoningDelta, RefusalDelta, TextDelta, ToolDelta
+    from xai_realtime.protocol.chat_policy import ChatPolicy
+    from xai_realtime.protocol.chat_prices import ChatPrice
+    from xai_realtime.protocol.chat_reply import ChatChoice, ChatReply
+    from xai_realtime.protocol.chat_tools import ChatToolCall
+    from xai_realtime.protocol.chat_usage import ChatUsage
     from xai_realtime.protocol.conversation import Conversation
     from xai_realtime.protocol.ledger import Budget, ResponseUsage, UsageLedger, UsageSummary
     from xai_realtime.protocol.metrics import SessionMetrics, Spread
     from xai_realtime.protocol.policy import Reconnect, SessionPolicy
-    from xai_realtime.protocol.prices import PRICES, Cost, PriceTable, VoicePrice
+    from xai_realtime.protocol.prices import PRICES, Cost, PriceTable, VoicePrice, chat_cost
     from xai_realtime.protocol.session_events import (
         AudioOutput,
         DtmfReceived,
@@ -117,6 +133,8 @@ if TYPE_CHECKING:
     from xai_realtime.stt.transcribe import TranscribeSettings
     from xai_realtime.sync_client import (
         Client,
+        SyncChatRun,
+        SyncChatStream,
         SyncRealtimeConnection,
         SyncRealtimeSession,
         SyncSttStream,
@@ -146,6 +164,13 @@ _MODULES = {
     "cassette.redaction": "Redactor Rule",
     "cassette.replay": "ReplayTransport replay",
     "cassette.tape": "Cassette load_cassette",
+    "chat.calling": "ChatCall",
+    "chat.conversation": "ChatConversation",
+    "chat.messages": "InstructionConflictWarning file_part image_part text_part",
+    "chat.partial": "FieldText PartialJson",
+    "chat.request": "ChatSettings",
+    "chat.run": "ChatRun",
+    "chat.stream": "ChatStream",
     "client": "AsyncClient",
     "codec": "Codec",
     "digest": "digest",
@@ -158,13 +183,22 @@ _MODULES = {
         "SpecError TransportError TransportTimeoutError XaiRealtimeError"
     ),
     "events": "BinaryAudio InvalidEvent UnknownEvent",
+    "events._chat": "ChatStreamError",
     "frames": "Frame",
+    "models": "ModelRef Provider Providers RetiredModelWarning",
     "player": "Moment Playback play",
+    "protocol.chat_ledger": "ChatSummary",
+    "protocol.chat_outcome": "ChatOutcome ReasoningDelta RefusalDelta TextDelta ToolDelta",
+    "protocol.chat_policy": "ChatPolicy",
+    "protocol.chat_prices": "ChatPrice",
+    "protocol.chat_reply": "ChatChoice ChatReply",
+    "protocol.chat_tools": "ChatToolCall",
+    "protocol.chat_usage": "ChatUsage",
     "protocol.conversation": "Conversation",
     "protocol.ledger": "Budget ResponseUsage UsageLedger UsageSummary",
     "protocol.metrics": "SessionMetrics Spread",
     "protocol.policy": "Reconnect SessionPolicy",
-    "protocol.prices": "Cost PRICES PriceTable VoicePrice",
+    "protocol.prices": "Cost PRICES PriceTable VoicePrice chat_cost",
     "protocol.session_events": (
         "AudioOutput DtmfReceived Interrupted ItemCreated ItemUpdated Latency Reconnected ResponseDone "
         "ResponseStarted SessionItem SessionReady SessionWarning SpeechStarted SpeechStopped ToolCalled "
@@ -185,7 +219,9 @@ _MODULES = {
     "stt.result": "SttChannel SttResult",
     "stt.stream": "SttStream",
     "stt.transcribe": "TranscribeSettings",
-    "sync_client": "Client SyncRealtimeConnection SyncRealtimeSession SyncSttStream SyncTtsStream",
+    "sync_client": (
+        "Client SyncChatRun SyncChatStream SyncRealtimeConnection SyncRealtimeSession SyncSttStream SyncTtsStream"
+    ),
     "tools": "FileSearch Mcp Tool ToolOutcome ToolResult WebSearch XSearch tool",
     "transport.base": "Channel ChannelRequest HttpRequest HttpResponse Transport",
     "transport.faults": "Fault FaultReport FaultTransport Injection UnusedFaultError faults",
@@ -221,6 +257,20 @@ __all__ = [
     "CassetteFormatError",
     "Channel",
     "ChannelRequest",
+    "ChatCall",
+    "ChatChoice",
+    "ChatConversation",
+    "ChatOutcome",
+    "ChatPolicy",
+    "ChatPrice",
+    "ChatReply",
+    "ChatRun",
+    "ChatSettings",
+    "ChatStream",
+    "ChatStreamError",
+    "ChatSummary",
+    "ChatToolCall",
+    "ChatUsage",
     "CheckReport",
     "Client",
     "ClientSecret",
@@ -240,6 +290,7 @@ __all__ = [
     "Fault",
     "FaultReport",
     "FaultTransport",
+    "FieldText",
     "FileSearch",
     "Flush",
     "Frame",
@@ -249,6 +300,7 @@ __all__ = [
     "HttpTransport",
     "ImportReport",
     "Injection",
+    "InstructionConflictWarning",
     "Interrupted",
     "InvalidEvent",
     "ItemCreated",
@@ -261,21 +313,27 @@ __all__ = [
     "MemoryServer",
     "MemoryTransport",
     "MessageTooLargeError",
+    "ModelRef",
     "Moment",
     "NotFoundError",
+    "PartialJson",
     "PermissionDeniedError",
     "Playback",
     "PriceTable",
     "ProtocolError",
+    "Provider",
+    "Providers",
     "RateLimitError",
     "RealtimeConnection",
     "RealtimeSession",
+    "ReasoningDelta",
     "Reconnect",
     "Reconnected",
     "RecordingTransport",
     "RedactionError",
     "Redactor",
     "RedirectRefusedError",
+    "RefusalDelta",
     "RemoteProtocolError",
     "ReplayError",
     "ReplayIncompleteError",
@@ -286,6 +344,7 @@ __all__ = [
     "ResponseDone",
     "ResponseStarted",
     "ResponseUsage",
+    "RetiredModelWarning",
     "Rule",
     "ServerError",
     "ServerVad",
@@ -315,13 +374,17 @@ __all__ = [
     "SttStream",
     "SttUtterance",
     "SttWord",
+    "SyncChatRun",
+    "SyncChatStream",
     "SyncRealtimeConnection",
     "SyncRealtimeSession",
     "SyncSttStream",
     "SyncTtsStream",
     "TagProblem",
+    "TextDelta",
     "Tool",
     "ToolCalled",
+    "ToolDelta",
     "ToolFinished",
     "ToolOutcome",
     "ToolResult",
@@ -355,11 +418,14 @@ __all__ = [
     "__version__",
     "as_httpx",
     "as_httpx2",
+    "chat_cost",
     "check_cassette",
     "check_tags",
     "digest",
     "faults",
+    "file_part",
     "from_httpx",
+    "image_part",
     "import_capture",
     "load_cassette",
     "memory_pair",
@@ -367,6 +433,7 @@ __all__ = [
     "record",
     "replay",
     "run_virtual",
+    "text_part",
     "tool",
 ]
 

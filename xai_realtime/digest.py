@@ -19,13 +19,18 @@ FOLD_VERSION: Final = 1
 """Raised when the fold changes what an equal conversation hashes to."""
 
 
-def digest(conversations: Iterable[Conversation]) -> str:
-    """The digest of the conversations of one tape, a connection each, in the order they were opened."""
+def digest(conversations: Iterable[Conversation], chats: Iterable[Any] = ()) -> str:
+    """The digest of the conversations of one tape, a connection each, in the order they were opened.
+
+    `chats` are JSON values that stand for what was said over HTTP; without any the digest is that of the conversations.
+    """
     content = [
         {"items": [_item(item) for item in conversation.items], "usage": conversation.usage.stated}
         for conversation in conversations
     ]
-    text = json.dumps({"fold": FOLD_VERSION, "conversations": content}, sort_keys=True, separators=(",", ":"))
+    said = list(chats)
+    more = {"chats": said} if said else {}
+    text = json.dumps({"fold": FOLD_VERSION, "conversations": content, **more}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,7 +7,9 @@ Imports: all rooms below.
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -24,6 +26,15 @@ from xai_realtime.cassette.redaction import Rule
 from xai_realtime.cassette.replay import Clock, ReplayReport, ReplayTransport, replay
 from xai_realtime.cassette.services import CODECS, service_of
 from xai_realtime.cassette.tape import Cassette, TapedConnection, TapedExchange
+from xai_realtime.chat.taped import (
+    ChatTape,
+    TapedChat,
+    chat_calls,
+    chat_content,
+    chat_items,
+    chat_transcripts,
+    chat_usage,
+)
 from xai_realtime.codec import encode_audio_append
 from xai_realtime.digest import digest
 from xai_realtime.errors import ConnectionClosedError, HandshakeError, TransportError
@@ -58,7 +69,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Playback:
-    """What playing a tape gave: counts, one folded conversation a connection, and the report of the replay.
+    """What playing a tape gave: counts, one folded conversation a connection, the chats, and the report of the replay.
 
     The conversation of a connection that is not realtime stays empty.
     """
@@ -66,6 +77,7 @@ class Playback:
     cassette: Cassette
     replay: ReplayReport | None = None
     conversations: list[Conversation] = field(default_factory=list)
+    chats: list[TapedChat] = field(default_factory=list)
     unknown_events: int = 0
     invalid_events: int = 0
     untyped_sends: int = 0
@@ -73,8 +85,8 @@ class Playback:
 
     @property
     def digest(self) -> str:
-        """The digest of the conversations."""
-        return digest(self.conversations)
+        """The digest of the conversations and chats."""
+        return digest(self.conversations, map(chat_content, self.chats))
 
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON object."""
@@ -85,6 +97,7 @@ class Playback:
             "connections": report.connections if report else 0,
             "received": report.received if report else 0,
             "sent": report.sent if report else 0,
+            "requests": report.requests if report else 0,
             "unknown_events": self.unknown_events,
             "invalid_events": self.invalid_events,
             "unread": len(report.unread) if report else 0,
@@ -107,18 +120,21 @@ class Playback:
                 }
                 for conversation in self.conversations
                 for item in conversation.items
-            ],
+            ]
+            + [item for chat in self.chats for item in chat_items(chat)],
             "tool_calls": [
                 {"call_id": call.call_id, "name": call.name, "arguments": call.arguments, "output": call.output}
                 for conversation in self.conversations
                 for call in conversation.tool_calls
-            ],
+            ]
+            + chat_calls(self.chats),
             "transcripts": [
                 {"role": role, "text": text}
                 for conversation in self.conversations
                 for role, text in conversation.transcripts()
-            ],
-            "usage": _usage(self.conversations),
+            ]
+            + [{"role": role, "text": text} for chat in self.chats for role, text in chat_transcripts(chat)],
+            "usage": _usage(self.conversations, self.chats),
         }
 
 
@@ -146,8 +162,11 @@ async def play(
     try:
         async with transport:
             player = _Player(playback, transport, 0.0 if clock == "instant" else scale, observer)
-            async with anyio.create_task_group() as group:
-                player.start(group)
+            try:
+                async with anyio.create_task_group() as group:
+                    player.start(group)
+            finally:
+                player.read_chats()
     except BaseExceptionGroup as failures:
         raise _first_failure(failures) from None
     finally:
@@ -172,10 +191,20 @@ class _Player:
         self._zero = anyio.current_time() - (_first(self._talks[0]).at_ms / 1000 * scale if self._talks else 0.0)
         self._begun = [anyio.Event() for _ in talks]
         self._ended = [anyio.Event() for _ in talks]
+        self._pieces: dict[int, list[tuple[float, bytes]]] = {}
 
     def start(self, group: TaskGroup) -> None:
         for index in range(len(self._talks)):
             group.start_soon(self._run, index)
+
+    def read_chats(self) -> None:
+        """Read what was answered over HTTP, as far as it came, in the order of the requests."""
+        tape, playback = ChatTape(), self._playback
+        for taped in self._talks:
+            chat = tape.read(taped, self._pieces.get(taped.conn, ())) if isinstance(taped, TapedExchange) else None
+            if chat is not None:
+                playback.chats.append(chat)
+                playback.invalid_events += chat.invalid_events
 
     async def until(self, at_ms: float, before_s: float = 0.0) -> None:
         """Wait for a time of the tape."""
@@ -220,27 +249,38 @@ class _Player:
         content = body if isinstance(body, bytes) else b"" if body is None else _text_of(body)
         request = HttpRequest(record.method, record.url, record.headers, content)
         begun.set()
-        chunks = 0
+        pieces = self._pieces[taped.conn] = []
+        chunks, marks = taped.chunks, deque(self._marks(taped))
         try:
             async with self._transport.request(request) as response:
-                if not (left and not taped.chunks):
-                    async for _ in response:
-                        chunks += 1
-                        if left and chunks == len(taped.chunks):
+                if not (left and not chunks):
+                    async for piece in response:
+                        pieces.append((chunks[len(pieces)].at_ms if len(pieces) < len(chunks) else record.at_ms, piece))
+                        if left and len(pieces) == len(chunks):
                             break
+                        await self._mark(marks, chunks[len(pieces)].line if len(pieces) < len(chunks) else None)
                 if left and taped.done is not None:
+                    await self._mark(marks, taped.done.line)
                     await self.until(taped.done.at_ms)
         except TransportError:
             if taped.done is None or taped.done.error in (None, "client"):
                 raise
+        await self._mark(marks, None if taped.done is None else math.inf)
 
-    def _marks(self, taped: TapedConnection) -> list[MarkRecord]:
-        """The marks made while this connection was the newest."""
+    async def _mark(self, marks: deque[MarkRecord], before: float | None) -> None:
+        """Put the marks that stand before a line of the tape, each at its time."""
+        while marks and before is not None and marks[0].line < before:
+            mark = marks.popleft()
+            await self.until(mark.at_ms, MARK_BEFORE_S)
+            if isinstance(self._transport, RecordingTransport):
+                self._transport.mark(mark.label)
+
+    def _marks(self, taped: TapedConnection | TapedExchange) -> list[MarkRecord]:
+        """The marks made while this connection or request was the newest."""
         if not isinstance(self._transport, RecordingTransport):
             return []
-        first = taped.open.line
-        later = [other.open.line for other in self._playback.cassette.connections.values() if other.open.line > first]
-        last = min(later, default=float("inf"))
+        first = _first(taped).line
+        last = min((line for other in self._talks if (line := _first(other).line) > first), default=math.inf)
         return [
             record
             for record in self._playback.cassette.records
@@ -362,11 +402,13 @@ def _text_of(body: Any) -> bytes:
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else dump_json(body)
 
 
-def _usage(conversations: Sequence[Conversation]) -> dict[str, Any]:
-    """The usage of all connections together; what none of them stated is left out."""
+def _usage(conversations: Sequence[Conversation], chats: Sequence[TapedChat]) -> dict[str, Any]:
+    """The usage of all connections and chats together; what none of them stated is left out."""
     totals: dict[str, Any] = {}
     for conversation in conversations:
         _add(totals, conversation.usage.to_json())
+    for chat in chats:
+        _add(totals, chat_usage(chat))
     return totals
 
 

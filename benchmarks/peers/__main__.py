@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[2]
 TURNS = 3
-ROUNDS = {"parse": 21, "unread": 21, "receive": 21, "session": 21, "send": 11}
+ROUNDS = {"parse": 21, "unread": 21, "receive": 21, "session": 21, "send": 11, "chat": 21}
 IMPORTS = 7
 WORKER_S = 300
 GOALS = {
@@ -34,6 +34,7 @@ GOALS = {
     "receive": ("receive over loopback, typed, PCM in hand, CPU", "<= 1.5"),
     "session": ("same through the session", "<= 2.0"),
     "send": ("send a 20 ms microphone frame, CPU", "<= 1.05"),
+    "chat": ("chunk of a chat stream, CPU against httpx2 + split + orjson", "<= 1.4, then <= 1.2"),
 }
 
 
@@ -77,15 +78,15 @@ def clients() -> list[Client]:
         "here",
         "benchmarks.peers.here",
         HERE_READY,
-        ("pydantic", "websockets"),
-        ("parse", "unread", "receive", "session", "send"),
+        ("pydantic", "websockets", "httpx2"),
+        ("parse", "unread", "receive", "session", "send", "chat"),
     )
     openai = Client(
         "openai",
         "benchmarks.peers.openai_realtime",
         OPENAI_READY,
-        ("openai", "websockets"),
-        ("parse", "unread", "receive", "send"),
+        ("openai", "websockets", "httpx2"),
+        ("parse", "unread", "receive", "send", "chat"),
     )
     livekit = Client(
         "livekit",
@@ -133,7 +134,7 @@ def main() -> int:
 
 
 def _take_turns(order: list[Client], measure: str, folder: str) -> None:
-    with _server() as port:
+    with _server("chat" if measure == "chat" else "") as port:
         for client in order:
             if measure not in client.measures or measure in client.failures:
                 continue
@@ -179,8 +180,8 @@ def _output(client: Client, measure: str, command: list[str]) -> str | None:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
-    command = [sys.executable, "-m", "benchmarks.server"]
+def _server(kind: str) -> Iterator[int]:
+    command = [sys.executable, "-m", "benchmarks.server", kind]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         if server.stdin is None or server.stdout is None:
             raise RuntimeError("the server has no pipes")

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.peers.worker import SEND_FRAMES, Job, Sides, main, parsing, raw_append, raw_receive, raw_socket
+import httpx2
+
+from benchmarks.baselines import chat_stream
+from benchmarks.peers.worker import (
+    SEND_FRAMES,
+    Job,
+    Sides,
+    main,
+    parsing,
+    raw_append,
+    raw_chat,
+    raw_receive,
+    raw_socket,
+)
 from xai_realtime import AsyncClient, AudioOutput, Frame, ResponseDone, SessionPolicy
 from xai_realtime.codec import realtime_codec
 from xai_realtime.events.realtime import ResponseOutputAudioDelta
@@ -88,7 +101,21 @@ async def send(job: Job) -> AsyncIterator[Sides]:
             yield Sides(raw_append(raw, job.frame), client, SEND_FRAMES)
 
 
-MEASURES = {"parse": parse, "unread": unread, "receive": receive, "session": session, "send": send}
+@asynccontextmanager
+async def chat(job: Job) -> AsyncIterator[Sides]:
+    """`client.chat.stream`, every delta of it."""
+    url = f"http://127.0.0.1:{job.port}/v1"
+    async with httpx2.AsyncClient() as raw, AsyncClient(api_key="bench") as sdk:
+
+        async def client() -> None:
+            async with sdk.chat.stream("grok-4.6", "go", url=url, api_key="bench") as stream:
+                async for delta in stream:
+                    delta.kind  # noqa: B018
+
+        yield Sides(raw_chat(raw, url), client, len(await chat_stream(raw, url)))
+
+
+MEASURES = {"parse": parse, "unread": unread, "receive": receive, "session": session, "send": send, "chat": chat}
 
 if __name__ == "__main__":
     main(MEASURES)

@@ -1,4 +1,4 @@
-"""The openai SDK's realtime connection. In, out: see `worker`. Imports: openai.
+"""The openai SDK's realtime connection and its chat. In, out: see `worker`. Imports: openai.
 
 Its events carry the audio as base64 text; whoever wants PCM decodes it with the standard library, as its examples do.
 """
@@ -13,7 +13,18 @@ from typing import Any
 from openai import AsyncOpenAI  # type: ignore[import-not-found]
 from openai.resources.realtime.realtime import AsyncRealtimeConnection  # type: ignore[import-not-found]
 
-from benchmarks.peers.worker import SEND_FRAMES, Job, Sides, main, parsing, raw_append, raw_receive, raw_socket
+from benchmarks.baselines import chat_stream
+from benchmarks.peers.worker import (
+    SEND_FRAMES,
+    Job,
+    Sides,
+    main,
+    parsing,
+    raw_append,
+    raw_chat,
+    raw_receive,
+    raw_socket,
+)
 
 __all__ = ["MEASURES"]
 
@@ -80,7 +91,25 @@ async def send(job: Job) -> AsyncIterator[Sides]:
         yield Sides(raw_append(raw, job.frame), client, SEND_FRAMES)
 
 
-MEASURES = {"parse": parse, "unread": unread, "receive": receive, "send": send}
+@asynccontextmanager
+async def chat(job: Job) -> AsyncIterator[Sides]:
+    """`AsyncOpenAI.chat.completions.create(stream=True)`, every delta of it."""
+    import httpx2
+
+    base_url = f"http://127.0.0.1:{job.port}/v1"
+    url = f"{base_url}/chat/completions"
+    messages = [{"role": "user", "content": "go"}]
+    async with httpx2.AsyncClient() as raw, AsyncOpenAI(api_key="bench", base_url=base_url) as sdk:
+
+        async def client() -> None:
+            async for chunk in await sdk.chat.completions.create(model="grok-4.6", messages=messages, stream=True):
+                if chunk.choices:
+                    chunk.choices[0].delta  # noqa: B018
+
+        yield Sides(raw_chat(raw, url), client, len(await chat_stream(raw, url)))
+
+
+MEASURES = {"parse": parse, "unread": unread, "receive": receive, "send": send, "chat": chat}
 
 if __name__ == "__main__":
     main(MEASURES)

@@ -22,7 +22,18 @@ import websockets.asyncio.client
 
 from benchmarks import baselines
 
-__all__ = ["SEND_FRAMES", "Job", "Measure", "Sides", "main", "parsing", "raw_append", "raw_receive", "raw_socket"]
+__all__ = [
+    "SEND_FRAMES",
+    "Job",
+    "Measure",
+    "Sides",
+    "main",
+    "parsing",
+    "raw_append",
+    "raw_chat",
+    "raw_receive",
+    "raw_socket",
+]
 
 SEND_FRAMES = 2_000
 RUN_S = 240
@@ -96,6 +107,15 @@ def raw_receive(socket: Any, count: int) -> Round:
     async def baseline() -> None:
         await socket.send("go")
         await baselines.receive(socket, count)
+
+    return baseline
+
+
+def raw_chat(client: Any, url: str) -> Round:
+    """The baseline of a streamed answer."""
+
+    async def baseline() -> None:
+        await baselines.chat_stream(client, url)
 
     return baseline
 

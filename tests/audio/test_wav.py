@@ -248,7 +248,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason(file: bytes, problem: st
 
 
 @pytest.mark.behaviour("wav-hostile-is-bounded")
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.binary(max_size=80), st.integers(0, 60))
 def test_header_of_random_bytes_is_read_or_refused(noise: bytes, at: int) -> None:
     file = bytearray(made(bytes(range(40)), channels=2))

@@ -60,7 +60,7 @@ FRAMES = st.recursive(
     max_leaves=8,
 )
 TAPES = st.lists(st.dictionaries(st.just("message"), TEXTS) | FRAMES, max_size=8)
-PROPERTY = settings(max_examples=150, deadline=None)
+PROPERTY = settings(max_examples=60, deadline=None)
 
 
 def name_all(tape: list[Any]) -> tuple[list[Any], IdNames]:

@@ -250,7 +250,7 @@ def test_generated_capture_plays_clean_from_yaml_and_from_json_lines(
 
 
 @pytest.mark.behaviour("import-unseen")
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=JSON_VALUES, unicode=st.booleans())
 def test_any_json_comes_through_yaml_unchanged(content: Any, unicode: bool, tmp_path: Path) -> None:
     event = {"type": "made.up", "content": content}

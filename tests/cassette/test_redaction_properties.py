@@ -20,7 +20,7 @@ CANARY = 'canary/+ä"key 0123456789'
 XAI_KEY = "xai-" + "Ab3" * 14
 CLIENT_SECRET = "xai-realtime-client-secret-" + "q7" * 20
 SK_KEY = "sk-" + "proj-0aB1" * 4
-PROPERTY = settings(max_examples=200, deadline=None)
+PROPERTY = settings(max_examples=80, deadline=None)
 
 PIECES = st.sampled_from(
     [

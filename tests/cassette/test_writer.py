@@ -127,7 +127,7 @@ AUDIO_EVENTS = st.sampled_from(["input_audio_buffer.append", "response.output_au
 
 
 @SURVIVES
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=JSON
     | st.fixed_dictionaries(
@@ -141,7 +141,7 @@ def test_any_json_comes_back_as_the_same_value(tmp_path: Path, value: Any) -> No
 
 
 @SURVIVES
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=40), is_text=st.booleans())
 def test_any_bytes_come_back_as_they_were(tmp_path: Path, data: bytes, is_text: bool) -> None:
     (frame,) = come_back(tmp_path, Frame(data, is_text))

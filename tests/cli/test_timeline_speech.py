@@ -127,6 +127,19 @@ def test_timeline_tells_unreadable_speech_and_unknown_events(tmp_path: Path) -> 
     ]
 
 
-def test_timeline_states_no_length_when_the_format_of_the_audio_is_not_pcm(tmp_path: Path) -> None:
-    entries = (Open(url="wss://gateway.example/voice?encoding=mulaw"), Out(Frame(bytes(8000), False)), Close())
-    assert told(tmp_path, *entries, service="stt")[0] == "You: (microphone on) [1 piece]"
+@pytest.mark.parametrize(
+    ("query", "length"),
+    [
+        ("encoding=opus", ""),
+        ("sample_rate=many", ""),
+        ("multichannel=true&channels=two", ""),
+        ("multichannel=true&channels=0", ""),
+        ("encoding=mulaw", "0.50 s of audio in "),
+        ("encoding=alaw&sample_rate=8000", "1.00 s of audio in "),
+        ("sample_rate=8000&multichannel=true&channels=2", "0.25 s of audio in "),
+        ("sample_rate=8000&multichannel=false&channels=2", "0.50 s of audio in "),
+    ],
+)
+def test_timeline_states_the_length_of_raw_audio_whatever_its_format(tmp_path: Path, query: str, length: str) -> None:
+    entries = (Open(url=f"wss://gateway.example/voice?{query}"), Out(Frame(bytes(8000), False)), Close())
+    assert told(tmp_path, *entries, service="stt")[0] == f"You: (microphone on) [{length}1 piece]"

@@ -105,7 +105,7 @@ def test_message_that_cannot_be_read_is_an_invalid_event(data: str | bytes, name
 
 
 @VALUES
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(data=st.binary(max_size=60) | st.text(max_size=30).map(str.encode), is_text=st.booleans())
 def test_decoding_never_raises(data: bytes, is_text: bool) -> None:
     for found in (decode(Frame(data, is_text)), realtime_codec.decode_client(Frame(data, is_text))):
@@ -123,7 +123,7 @@ JSON = st.recursive(
 
 
 @VALUES
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     name=st.sampled_from(sorted(realtime.SERVER_EVENTS)), fields=st.dictionaries(st.text(max_size=9), JSON), more=JSON
 )
@@ -134,7 +134,7 @@ def test_decoding_never_raises_for_known_types_with_any_body(name: str, fields: 
 
 
 @VALUES
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     place=st.sampled_from(
         [

@@ -63,33 +63,39 @@ def test_vectors_cover_every_event_of_both_directions() -> None:
     assert len(REQUIRED) >= len(EVENTS)
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=by_type)
 @pytest.mark.parametrize("make", [least, most], ids=["minimal", "maximal"])
-def test_event_survives_parse_and_dump_when_made_from_the_spec(event: Event, make: Any) -> None:
-    value = make(spec(), spec().definitions[event.name])
-    found = adapter(event.direction).validate_python(value)
-    assert type(found).__name__ == python_name(event.name, event.direction)
-    assert found.model_dump(mode="json", by_alias=True, exclude_unset=True) == value
-    assert not found.model_extra
+def test_each_event_survives_parse_and_dump_when_made_from_the_spec(make: Any) -> None:
+    for event in EVENTS:
+        value = make(spec(), spec().definitions[event.name])
+        found = adapter(event.direction).validate_python(value)
+        assert type(found).__name__ == python_name(event.name, event.direction)
+        assert found.model_dump(mode="json", by_alias=True, exclude_unset=True) == value, by_type(event)
+        assert not found.model_extra, by_type(event)
 
 
-@pytest.mark.parametrize("event, name", REQUIRED, ids=[f"{by_type(event)}-{name}" for event, name in REQUIRED])
-def test_event_is_refused_when_a_required_field_is_missing(event: Event, name: str) -> None:
-    value = least(spec(), spec().definitions[event.name])
-    del value[name]
-    with pytest.raises(ValidationError):
-        adapter(event.direction).validate_python(value)
+def test_each_event_is_refused_when_a_required_field_is_missing() -> None:
+    for event, name in REQUIRED:
+        value = least(spec(), spec().definitions[event.name])
+        del value[name]
+        try:
+            adapter(event.direction).validate_python(value)
+        except ValidationError:
+            continue
+        pytest.fail(f"{by_type(event)} is taken without {name}")
 
 
 @pytest.mark.behaviour("generated-server-field-refuses-wrong-json-type")
-@pytest.mark.parametrize("name, prop", SERVER_FIELDS, ids=[f"{name}.{prop.name}" for name, prop in SERVER_FIELDS])
-def test_server_field_is_refused_when_its_json_type_is_wrong(name: str, prop: Property) -> None:
-    model: type[ServerModel] = getattr(realtime, name)
-    value = least(spec(), spec().definitions[name])
-    model.model_validate(value)
-    with pytest.raises(ValidationError) as caught:
-        model.model_validate({**value, prop.name: wrong(spec(), prop.schema)})
-    assert caught.value.errors()[0]["loc"][0] == prop.name
+def test_each_server_field_is_refused_when_its_json_type_is_wrong() -> None:
+    for name, prop in SERVER_FIELDS:
+        model: type[ServerModel] = getattr(realtime, name)
+        value = least(spec(), spec().definitions[name])
+        model.model_validate(value)
+        try:
+            model.model_validate({**value, prop.name: wrong(spec(), prop.schema)})
+        except ValidationError as error:
+            assert error.errors()[0]["loc"][0] == prop.name, name
+            continue
+        pytest.fail(f"{name}.{prop.name} takes a wrong JSON type")
 
 
 @pytest.mark.behaviour("generated-server-field-refuses-wrong-json-type")

@@ -23,6 +23,10 @@ TABLES = {
     "005S": 67,
     "005T": 66,
     "005H": 32,
+    "000": 19,
+    "003": 56,
+    "002": 21,
+    "004L": 31,
 }
 EXPECTED = [f"{table}.{number}" for table, last in TABLES.items() for number in range(1, last + 1)]
 ROW = re.compile(r"^\| (\d{3}[A-Z]?\.\d+) \|(.*)\|$", re.MULTILINE)

@@ -18,18 +18,22 @@ def test_package_has_modules_to_check() -> None:
     assert len(MODULES) >= 5
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path, ROOT))
-def test_module_imports_only_what_its_room_allows(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-    assert breaches(source, module_name(path, ROOT), is_package=path.name == "__init__.py") == []
+def test_modules_import_only_what_their_room_allows() -> None:
+    found = []
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        found += breaches(source, module_name(path, ROOT), is_package=path.name == "__init__.py")
+    assert found == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path, ROOT))
-def test_module_says_in_its_docstring_what_it_may_import(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-    docstring = ast.get_docstring(ast.parse(source)) or ""
-    assert docstring
-    assert is_generated(source) or "import" in docstring.lower()
+def test_modules_say_in_their_docstring_what_they_may_import() -> None:
+    silent = []
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        docstring = ast.get_docstring(ast.parse(source)) or ""
+        if not docstring or not (is_generated(source) or "import" in docstring.lower()):
+            silent.append(module_name(path, ROOT))
+    assert silent == []
 
 
 @pytest.mark.parametrize(

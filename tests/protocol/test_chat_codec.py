@@ -141,7 +141,7 @@ JSON = st.recursive(
 
 
 @VALUES
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_decoding_chat_never_raises(data: bytes) -> None:
     chunk = chat_codec.decode_chunk(data)

@@ -104,7 +104,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(PIECES, st.floats(0, 3000), st.lists(st.floats(-10, 4000), min_size=2, max_size=8))
 def test_heard_text_is_a_growing_beginning_of_whole_words_for_any_pieces(
     pieces: list[tuple[str, float | None]], received_ms: float, times_ms: list[float]

@@ -126,7 +126,7 @@ class Server:
 @pytest.mark.behaviour("ask-30")
 @pytest.mark.behaviour("ask-31")
 @pytest.mark.behaviour("usage-equals-the-wire")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=st.lists(STEP, max_size=25))
 def test_ledger_equals_what_was_stated_over_any_course_of_events(steps: list[Any]) -> None:
     server, ledger = Server(), UsageLedger()

@@ -390,7 +390,7 @@ FORMATS = st.sampled_from([PCM, audio_format("pcm", 22_050), audio_format("pcmu"
 
 
 @pytest.mark.behaviour("ask-9")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(STEPS, FORMATS, st.sampled_from(["clock", "reported"]))
 def test_heard_time_grows_and_stays_within_what_was_received_for_any_course(
     steps: list[tuple[str, int, int, float]], format: AudioFormat, mode: Any
@@ -430,7 +430,7 @@ def test_heard_time_grows_and_stays_within_what_was_received_for_any_course(
     assert not cut & set(finished)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 300), st.integers(1, 200)), min_size=1, max_size=20), st.floats(0, 3000))
 def test_playback_is_that_of_a_speaker_without_gaps_for_any_arrival(
     arrivals: list[tuple[float, int]], asked_ms: float

@@ -338,7 +338,7 @@ LENGTH = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 @UNKNOWN
 @LIMITS
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     replies=st.lists(st.tuples(NUMBER, LENGTH), max_size=6),
     lost=st.booleans(),

@@ -193,7 +193,7 @@ STEPS: Final = st.lists(
 @pytest.mark.behaviour("ring-loses-nothing-silently")
 @pytest.mark.behaviour("ring-second-drop")
 @pytest.mark.parametrize("format", [PCM, OPUS])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=STEPS, max_units=st.integers(0, 40))
 def test_audio_is_settled_discarded_kept_in_order_or_counted_as_lost_for_any_course(
     format: AudioFormat, steps: list[tuple[str, int, float]], max_units: int

@@ -40,15 +40,15 @@ def test_sse_stream_gives_its_events_when_it_comes_at_once() -> None:
 
 
 @CUTS
-@pytest.mark.parametrize("size", range(1, len(ANY)))
-def test_sse_stream_gives_the_same_events_when_it_is_cut_every_so_many_bytes(size: int) -> None:
-    assert parsed([ANY[at : at + size] for at in range(0, len(ANY), size)]) == EVENTS
+def test_sse_stream_gives_the_same_events_when_it_is_cut_every_so_many_bytes() -> None:
+    for size in range(1, len(ANY)):
+        assert parsed([ANY[at : at + size] for at in range(0, len(ANY), size)]) == EVENTS, size
 
 
 @CUTS
-@pytest.mark.parametrize("at", range(len(ANY) + 1))
-def test_sse_stream_gives_the_same_events_when_it_is_cut_once_anywhere(at: int) -> None:
-    assert parsed([ANY[:at], b"", ANY[at:]]) == EVENTS
+def test_sse_stream_gives_the_same_events_when_it_is_cut_once_anywhere() -> None:
+    for at in range(len(ANY) + 1):
+        assert parsed([ANY[:at], b"", ANY[at:]]) == EVENTS, at
 
 
 LINES = st.sampled_from(

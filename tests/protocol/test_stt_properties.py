@@ -107,7 +107,7 @@ def kept_by_index(told: list[SttEvent]) -> list[str]:
     return list(kept.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @pytest.mark.behaviour("ask-53")
 @given(
     utterances=st.lists(said(), max_size=4),
@@ -136,7 +136,7 @@ def test_transcript_has_each_word_once_however_the_service_tells_it(
         assert [word.start_s for word in end.words] == sorted(word.start_s or 0 for word in end.words)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(utterances=st.lists(said(), min_size=1, max_size=4), data=st.data())
 def test_transcript_loses_and_doubles_no_word_when_the_connection_breaks_and_audio_is_resent(
     utterances: list[Said], data: st.DataObject

@@ -204,7 +204,7 @@ TOKENS = st.text(st.sampled_from("abc.,!<>&-→\n日"), min_size=1, max_size=9).
 TIMES = st.none() | st.floats(0, 20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     tokens=st.lists(st.tuples(TOKENS, TIMES, TIMES, st.sampled_from([None, 0, 1]), st.integers(0, 1)), max_size=25),
     line_characters=st.integers(1, 20),

@@ -142,7 +142,7 @@ def tags_of(deltas: list[str]) -> list[str]:
     return [match[0] for delta in deltas for match in TAG.finditer(delta)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @example(chunks=["a" * 60 + "[pause]"])
 @example(chunks=["a" * 56 + "[pause]\u0301"])
 @given(chunks=CHUNKS)
@@ -159,7 +159,7 @@ def test_deltas_joined_are_the_text_with_every_tag_whole(chunks: list[str]) -> N
     assert tags_of(deltas) == tags_of([text])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(blanks=st.integers(0, 300), cut=st.integers(0, 300))
 def test_deltas_are_never_blank_when_blanks_are_endless(blanks: int, cut: int) -> None:
     text = "a" + " " * blanks + "b"
@@ -258,7 +258,7 @@ def voiced(texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     return heard
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(text=TEXTS)
 def test_long_text_is_voiced_the_same_in_pieces(text: str) -> None:
     try:

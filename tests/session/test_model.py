@@ -114,7 +114,7 @@ class Program(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=150,
+    max_examples=60,
     stateful_step_count=8,
     deadline=None,
     derandomize=True,

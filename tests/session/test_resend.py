@@ -126,7 +126,7 @@ def test_microphone_loses_nothing_silently_over_any_drops(course: Drops) -> None
 @pytest.mark.slow
 @pytest.mark.behaviour("resend-microphone")
 @given(drops)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_microphone_loses_nothing_silently_over_many_more_drops(course: Drops) -> None:
     check_drops(course)
 

@@ -48,7 +48,7 @@ async def growth_bytes(sessions: int) -> int:
 
 @BACKENDS
 def test_sessions_leave_no_memory_and_no_tasks_behind(backend: str) -> None:
-    assert run(lambda: growth_bytes(60), backend) < MIB
+    assert run(lambda: growth_bytes(20), backend) < MIB
 
 
 async def resident_growth_bytes(sessions: int) -> int:

@@ -142,7 +142,7 @@ def test_call_waits_for_its_name_when_its_arguments_come_without() -> None:
 
 
 @pytest.mark.behaviour("tool-announcements-any-order")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_two_calls_run_once_each_in_whatever_order_and_number_their_announcements_come(data: st.DataObject) -> None:
     """Shuffled, some left out, some again; what carries the arguments is left in at least once for each."""

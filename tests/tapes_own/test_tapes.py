@@ -41,7 +41,7 @@ def files(tape: Path) -> dict[str, bytes]:
     first, _, rest = tape.read_bytes().partition(b"\n")
     header = {key: value for key, value in json.loads(first).items() if key not in ("sdk", "spec_sha256")}
     found = {"header": json.dumps(header).encode(), "tape": rest}
-    return found | {path.name: path.read_bytes() for path in media_folder(tape).iterdir()}
+    return found | {path.name: path.read_bytes() for path in media_folder(tape).glob("*")}
 
 
 def values(name: str, direction: str = "in") -> list[Any]:

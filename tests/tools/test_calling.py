@@ -402,7 +402,7 @@ MINE = Tool.from_schema("mine", None, {"type": "object"}, lambda city=None, **re
 
 @pytest.mark.behaviour("tool-arguments-never-raise")
 @given(text=OBJECTS | JSON.map(json.dumps) | st.text(st.characters(), max_size=20))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 async def test_call_has_an_outcome_whatever_the_arguments(text: str) -> None:
     box = Toolbox([anything, MINE])
     for name in ("anything", "mine"):

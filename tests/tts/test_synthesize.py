@@ -78,7 +78,7 @@ def decoded(audio: bytes, rate_hz: int) -> bytes:
 
 @BACKENDS
 @pytest.mark.behaviour("tts-files-long")
-@pytest.mark.parametrize("codec", ["pcm", "wav", "mulaw"])
+@pytest.mark.parametrize("codec", ["pcm", "wav", pytest.param("mulaw", marks=pytest.mark.slow)])
 def test_synthesize_speaks_a_long_text_in_pieces_without_a_gap_and_with_times_that_go_on(
     backend: str, codec: Any
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from xai_realtime.cassette.services import pcm_rate_hz
+from xai_realtime.cassette.services import bytes_per_s
 from xai_realtime.cli._talk import Talk
 from xai_realtime.cli.text import seconds
 from xai_realtime.cli.wording import counted
@@ -16,14 +16,17 @@ __all__ = ["RECEIVED", "SENT", "audio_formats", "pronounce"]
 
 
 def audio_formats(service: str | None, url: str | None) -> dict[str, Any]:
-    """What a realtime session would say of the audio of a speech socket; empty for any other."""
+    """What a realtime session would say of the audio of a speech socket; empty for any other.
+
+    Raw audio of any kind is told as the PCM that takes as many bytes.
+    """
     if service not in ("stt", "tts"):
         return {}
-    rates = {"input": pcm_rate_hz(service, url, "out"), "output": pcm_rate_hz(service, url, "in")}
+    sizes = {"input": bytes_per_s(service, url, "out"), "output": bytes_per_s(service, url, "in")}
     return {
         "audio": {
-            side: {"format": {"type": "audio/pcm", "rate": rate_hz} if rate_hz else {"type": "audio/other"}}
-            for side, rate_hz in rates.items()
+            side: {"format": {"type": "audio/pcm", "rate": size // 2} if size else {"type": "audio/other"}}
+            for side, size in sizes.items()
         }
     }
 

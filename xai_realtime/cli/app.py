@@ -12,7 +12,7 @@ import typer
 
 from xai_realtime._version import __version__
 from xai_realtime.cassette.tape import Cassette, load_cassette
-from xai_realtime.cli import calls, emulating, recording, reports, speaking, transcribing
+from xai_realtime.cli import calls, chatting, emulating, recording, reports, speaking, transcribing
 from xai_realtime.cli.playing import play_tape
 from xai_realtime.cli.screen import Screen
 from xai_realtime.errors import RedactionError, ReplayError, ReplayIncompleteError, XaiRealtimeError
@@ -25,8 +25,8 @@ DISAGREES, UNUSABLE = 1, 2
 
 app: Final = typer.Typer(
     name=NAME,
-    help="Speak and transcribe with Grok; record, replay and read conversations.",
-    epilog="Only record, speak, transcribe and voices need a key or a network. Exit status: 0 all well, 1 a tape "
+    help="Chat, speak and transcribe with Grok; record, replay and read conversations.",
+    epilog="Only chat, record, speak, transcribe and voices need a key or a network. Exit status: 0 all well, 1 a tape "
     "does not hold what it should or the service fails, 2 the arguments or a file cannot be used.",
     add_completion=False,
     no_args_is_help=True,
@@ -77,7 +77,7 @@ def main(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Speak and transcribe with Grok; record, replay and read conversations."""
+    """Chat, speak and transcribe with Grok; record, replay and read conversations."""
 
 
 @app.command("demo", short_help="Hold a whole voice call and show it.")
@@ -243,6 +243,7 @@ def generate(
             raise typer.Exit(status)
 
 
+app.command("chat", short_help="Ask Grok in writing.")(chatting.chat)
 app.command("emulate", short_help="Run a local stand-in for the service.")(emulating.emulate)
 app.command("record", short_help="Record any client through a proxy.")(recording.record)
 app.command("speak", short_help="Speak a text into a file.")(speaking.speak)

@@ -8,12 +8,12 @@ from typing import TypeAlias
 from xai_realtime.cassette._json import parse_exact
 from xai_realtime.cassette.records import CloseRecord, FrameRecord, MarkRecord, OpenRecord
 from xai_realtime.cassette.services import CODECS, service_of
-from xai_realtime.cassette.tape import Cassette
+from xai_realtime.cassette.tape import Cassette, TapedExchange
 from xai_realtime.player import Moment
 
 __all__ = ["Entry", "moments_of", "with_records"]
 
-Entry: TypeAlias = Moment | OpenRecord | CloseRecord | MarkRecord
+Entry: TypeAlias = Moment | OpenRecord | CloseRecord | MarkRecord | TapedExchange
 
 
 def moments_of(cassette: Cassette) -> list[Moment]:
@@ -22,7 +22,7 @@ def moments_of(cassette: Cassette) -> list[Moment]:
 
 
 def with_records(cassette: Cassette, moments: Iterable[Moment], *, is_whole: bool = True) -> list[Entry]:
-    """The moments of a playback in the order of the tape, with its handshakes, closes and marks between them.
+    """The moments of a playback in the order of the tape, with its handshakes, closes, marks and requests between them.
 
     `is_whole=False` leaves out what stands behind the last moment, for a playback that failed there.
 
@@ -35,6 +35,7 @@ def with_records(cassette: Cassette, moments: Iterable[Moment], *, is_whole: boo
             lines.setdefault((record.conn, record.direction), []).append(record.line)
         elif isinstance(record, OpenRecord | CloseRecord | MarkRecord):
             entries.append((record.line, record))
+    entries += [(exchange.request.line, exchange) for exchange in cassette.exchanges.values()]
     passed: dict[tuple[int, str], int] = {}
     last = 0
     for moment in moments:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
 from xai_realtime.cassette.checking import CheckReport, Finding, check_cassette
 from xai_realtime.cassette.importing import ImportReport
-from xai_realtime.cassette.records import FrameRecord
+from xai_realtime.cassette.records import FrameRecord, HttpChunkRecord, HttpRequestRecord, HttpResponseRecord
 from xai_realtime.cassette.tape import Cassette
+from xai_realtime.chat.taped import chats_of, path_of
 from xai_realtime.cli.moments import moments_of, with_records
 from xai_realtime.cli.playing import play_tape
 from xai_realtime.cli.screen import Screen
@@ -20,6 +22,7 @@ from xai_realtime.cli.timeline import Row, timeline
 from xai_realtime.cli.wording import counted
 from xai_realtime.errors import CassetteError, ConfigurationError
 from xai_realtime.player import Moment, Playback
+from xai_realtime.protocol.chat_usage import TICKS_PER_USD
 from xai_realtime.protocol.conversation import Conversation
 
 __all__ = [
@@ -41,6 +44,7 @@ DEMO: Final = "tool_call.jsonl"
 DEMO_PACKAGE: Final = "_demo"
 USAGE: Final = {
     "input_tokens": "tokens in",
+    "prompt_tokens": "tokens in",
     "output_tokens": "tokens out",
     "total_tokens": "in all",
     "output_audio_seconds": "s of speech",
@@ -91,7 +95,7 @@ def print_playback(
     screen.facts(
         [
             ("tape", _describe(playback.cassette)),
-            ("frames", f"{report['received']} received, {report['sent']} sent"),
+            *_passed(playback.cassette, report["received"], report["sent"]),
             ("events", f"{report['unknown_events']} unknown, {report['invalid_events']} invalid"),
             ("left", f"{report['unread']} unread, {report['unsent']} unsent"),
             ("said", f"{counted(len(report['items']), 'item')}, {counted(len(report['tool_calls']), 'tool call')}"),
@@ -122,6 +126,8 @@ def _describe(cassette: Cassette) -> str:
 
 def _usage(usage: dict[str, Any]) -> list[tuple[str, str]]:
     parts = [f"{usage[name]} {words}" for name, words in USAGE.items() if name in usage]
+    if "cost_in_usd_ticks" in usage:
+        parts.append(f"{Decimal(usage['cost_in_usd_ticks']) / TICKS_PER_USD:f} USD")
     return [("usage", " · ".join(parts))] if parts else []
 
 
@@ -134,8 +140,8 @@ def print_tape(screen: Screen, cassette: Cassette, *, frames: bool) -> None:
         ("recorded", header.recorded_at or "not known when"),
         ("made by", header.sdk or "not known"),
         ("notes", header.notes),
-        ("model", (cassette.end.model if cassette.end is not None else None) or "not stated"),
-        ("frames", f"{_count(cassette, 'in')} received, {_count(cassette, 'out')} sent"),
+        ("model", ", ".join(_models(cassette)) or "not stated"),
+        *_passed(cassette, _count(cassette, "in"), _count(cassette, "out")),
         ("sockets", _sockets(cassette)),
         ("length", f"{cassette.tape_ms / 1000:.3f} s"),
         *_usage(_said(cassette, moments)["usage"]),
@@ -150,22 +156,45 @@ def print_tape(screen: Screen, cassette: Cassette, *, frames: bool) -> None:
         screen.timeline(_rows(cassette, moments))
 
 
+def _passed(cassette: Cassette, received: int, sent: int) -> list[tuple[str, str]]:
+    """How much passed the sockets, and how often something was asked over HTTP; what there was none of is left out."""
+    requests = [("requests", str(len(cassette.exchanges)))] if cassette.exchanges else []
+    is_web_alone = requests and not cassette.connections
+    return requests if is_web_alone else [("frames", f"{received} received, {sent} sent"), *requests]
+
+
+def _models(cassette: Cassette) -> list[str]:
+    """The models that served, by the sessions and then by the answers to requests."""
+    stated = [cassette.end.model if cassette.end is not None else None]
+    stated += [chat.reply.model for chat in chats_of(cassette.exchanges.values()) if chat.reply is not None]
+    return list(dict.fromkeys(name for name in stated if name))
+
+
 def _count(cassette: Cassette, direction: str) -> int:
     return sum(isinstance(record, FrameRecord) and record.direction == direction for record in cassette.records)
 
 
 def _sockets(cassette: Cassette) -> str:
     urls = [taped.open.url or "address not known" for taped in cassette.connections.values()]
-    return f"{len(urls)}: {', '.join(dict.fromkeys(urls))}" if urls else "0"
+    if not urls:
+        return "" if cassette.exchanges else "0"
+    return f"{len(urls)}: {', '.join(dict.fromkeys(urls))}"
 
 
 def _frame_rows(cassette: Cassette) -> Iterator[tuple[str, ...]]:
+    talks = len(cassette.connections) + len(cassette.exchanges)
     for record in cassette.records:
         time = f"{record.at_ms / 1000:.3f}" if hasattr(record, "at_ms") else ""
-        conn = str(record.conn) if hasattr(record, "conn") and len(cassette.connections) > 1 else ""
+        conn = str(record.conn) if hasattr(record, "conn") and talks > 1 else ""
         if isinstance(record, FrameRecord):
             way = f"{conn}{'→' if record.direction == 'out' else '←'}"
             yield str(record.line), time, way, record.type, str(len(cassette.frame(record).data)), _ids(record)
+        elif isinstance(record, HttpRequestRecord):
+            yield str(record.line), time, f"{conn}→", f"{record.method} {path_of(record.url)}", "", ""
+        elif isinstance(record, HttpResponseRecord):
+            yield str(record.line), time, f"{conn}←", f"HTTP {record.status}", "", ""
+        elif isinstance(record, HttpChunkRecord):
+            yield str(record.line), time, f"{conn}←", f"({record.kind})", str(len(cassette.piece(record))), ""
         else:
             yield str(record.line), time, conn, f"({record.kind})", "", ""
 
@@ -182,13 +211,12 @@ def _ids(record: FrameRecord) -> str:
 def tape_to_json(cassette: Cassette) -> dict[str, Any]:
     """What `show --json` prints."""
     moments = moments_of(cassette)
-    end = cassette.end
     header = {key: dict(value) if key == "redaction" else value for key, value in _fields(cassette.header).items()}
     return {
         "cassette": cassette.path.name,
         "header": header,
         "complete": cassette.complete,
-        "model": end.model if end is not None else None,
+        "model": next(iter(_models(cassette)), None),
         "tape_ms": cassette.tape_ms,
         "connections": [
             {
@@ -199,6 +227,17 @@ def tape_to_json(cassette: Cassette) -> dict[str, Any]:
                 "close": None if taped.close is None else {"by": taped.close.by, "code": taped.close.code},
             }
             for taped in cassette.connections.values()
+        ],
+        "requests": [
+            {
+                "conn": exchange.conn,
+                "method": exchange.request.method,
+                "url": exchange.request.url,
+                "status": None if exchange.response is None else exchange.response.status,
+                "chunks": len(exchange.chunks),
+                "error": None if exchange.done is None else exchange.done.error,
+            }
+            for exchange in cassette.exchanges.values()
         ],
         "frames": [_frame_to_json(cassette, record) for record in cassette.records if isinstance(record, FrameRecord)],
         "timeline": [row.to_json() for row in _rows(cassette, moments)],
@@ -227,7 +266,8 @@ def _said(cassette: Cassette, moments: Iterable[Moment]) -> dict[str, Any]:
     for moment in moments:
         if moment.direction == "in":
             folded[moment.conn].receive(moment.event)
-    report = Playback(cassette, conversations=list(folded.values())).to_json()
+    chats = list(chats_of(cassette.exchanges.values()))
+    report = Playback(cassette, conversations=list(folded.values()), chats=chats).to_json()
     return {name: report[name] for name in ("digest", "items", "tool_calls", "transcripts", "usage")}
 
 
@@ -253,9 +293,14 @@ def check_tape(path: Path) -> CheckReport:
         return report
     report.checks = (*report.checks, "replay")
     try:
-        play_tape(cassette, [])
+        chats = play_tape(cassette, []).chats
     except CassetteError as error:
         report.findings.append(Finding("replay", getattr(error, "reason", str(error)), getattr(error, "line", 0)))
+        return report
+    for chat in chats:
+        if chat.invalid_events:
+            line = cassette.exchanges[chat.conn].request.line
+            report.findings.append(Finding("received", "the answer to this request cannot be read", line))
     return report
 
 
@@ -263,7 +308,7 @@ def print_checks(screen: Screen, results: Sequence[CheckReport]) -> None:
     """One line for each tape, and below it what is wrong."""
     for result in results:
         if result.ok:
-            screen.say(f"ok {result.path}: {result.received} received, {result.sent} sent", wrap=False)
+            screen.say(f"ok {result.path}: {_looked_at(result)}", wrap=False)
         else:
             screen.say(f"failed {result.path}", "bold red", wrap=False)
         for finding in result.findings:
@@ -274,6 +319,14 @@ def print_checks(screen: Screen, results: Sequence[CheckReport]) -> None:
     verdict = f"{failed} failed" if failed else "all ok"
     checks = max((result.checks for result in results), key=len, default=())
     screen.say(f"{counted(len(results), 'tape')}, {verdict} ({', '.join(checks)})")
+
+
+def _looked_at(result: CheckReport) -> str:
+    frames = f"{result.received} received, {result.sent} sent"
+    requests = 0 if result.cassette is None else len(result.cassette.exchanges)
+    if not requests:
+        return frames
+    return ", ".join([*([frames] if result.received or result.sent else []), counted(requests, "request")])
 
 
 def print_import(screen: Screen, report: ImportReport) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 
 from xai_realtime.cassette.records import CloseRecord, MarkRecord, OpenRecord
 from xai_realtime.cassette.services import service_of
+from xai_realtime.cassette.tape import TapedExchange
+from xai_realtime.chat.taped import ChatTape
 from xai_realtime.cli._received import receive
 from xai_realtime.cli._sent import send
 from xai_realtime.cli._speech import audio_formats
 from xai_realtime.cli._talk import Kind, Line, Talk, Who
+from xai_realtime.cli._web import exchanged
 from xai_realtime.cli.moments import Entry
 from xai_realtime.cli.text import clean
 
@@ -47,9 +50,13 @@ def timeline(entries: Iterable[Entry], *, is_shortened: bool = False, service: s
     """
     lines: list[tuple[int, Line]] = []
     talks: dict[int, Talk] = {}
+    chats = ChatTape()
     for entry in entries:
         if isinstance(entry, MarkRecord):
             lines.append((max(talks, default=1), Line(entry.at_ms, "session", "session", f"mark: {entry.label}")))
+            continue
+        if isinstance(entry, TapedExchange):
+            lines += [(entry.conn, line) for line in exchanged(entry, chats.read(entry))]
             continue
         talk = talks.get(entry.conn)
         if talk is None:
@@ -65,6 +72,8 @@ def timeline(entries: Iterable[Entry], *, is_shortened: bool = False, service: s
             send(talk, entry)
     for talk in talks.values():
         talk.finish()
+    # An exchange is told whole where it begins.
+    lines.sort(key=lambda pair: pair[1].at_ms)
     return [
         Row(line.at_ms, line.who, line.kind, clean(line.text), clean(" · ".join(line.notes)), conn)
         for conn, line in lines

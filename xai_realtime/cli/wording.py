@@ -1,4 +1,4 @@
-"""How sessions, calls and usage are put into words. In: their wire values. Out: short texts. Imports: rooms 0-1."""
+"""How sessions, calls and usage are put into words. In: their wire values. Out: short texts. Imports: rooms 0-3."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import Any, Final
 from xai_realtime.cli.text import shortened
 from xai_realtime.defaults import AUDIO_RATE_HZ
 from xai_realtime.events import realtime as wire
+from xai_realtime.protocol.chat_usage import ChatUsage
 
-__all__ = ["audio_bytes_per_s", "audio_format", "call_words", "configured_words", "counted", "usage_words"]
+__all__ = [
+    "audio_bytes_per_s",
+    "audio_format",
+    "call_words",
+    "chat_usage_words",
+    "configured_words",
+    "counted",
+    "usage_words",
+]
 
 MAX_VALUE_CHARACTERS: Final = 60
 G711: Final = {"audio/pcmu": "G.711 mu-law", "audio/pcma": "G.711 A-law"}
@@ -112,4 +121,24 @@ def usage_words(usage: wire.Usage) -> str:
         parts.append(f"{usage.output_audio_seconds:.2f} s of speech")
     if usage.billable_audio_seconds is not None:
         parts.append(f"{usage.billable_audio_seconds} s billed so far")
+    return " · ".join(parts)
+
+
+def chat_usage_words(usage: ChatUsage) -> str:
+    """What a chat answer used; only what the service stated, empty when it stated nothing."""
+    sides = (
+        (usage.prompt_tokens, "in", usage.cached_tokens, "cached"),
+        (usage.output_tokens, "out", usage.reasoning_tokens, "thought"),
+    )
+    tokens = []
+    for number, side, part, what in sides:
+        if number is not None:
+            tokens.append(f"{counted(number, 'token')} {side}" + (f" ({part} {what})" if part else ""))
+    if usage.total_tokens is not None and len(tokens) < len(sides):
+        tokens.append(f"{counted(usage.total_tokens, 'token')} in all")
+    parts = [", ".join(tokens)] if tokens else []
+    if usage.cost_usd is not None:
+        parts.append(f"{usage.cost_usd.normalize():f} USD")
+    if parts and not usage.is_complete:
+        parts.append("incomplete")
     return " · ".join(parts)

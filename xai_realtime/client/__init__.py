@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from xai_realtime.client._dialing import Dialing
+from xai_realtime.client.chat import Chat
+from xai_realtime.client.models import Models
 from xai_realtime.client.realtime import Realtime
 from xai_realtime.client.stt import Stt
 from xai_realtime.client.tts import Tts
@@ -15,7 +17,12 @@ from xai_realtime.transport.base import Transport
 from xai_realtime.tts._pool import SpeechPool
 from xai_realtime.tts.policy import TtsPolicy
 
-__all__ = ["AsyncClient", "Realtime", "Stt", "Tts"]
+if TYPE_CHECKING:
+    from xai_realtime.chat.request import ChatSettings
+    from xai_realtime.models import Providers
+    from xai_realtime.protocol.chat_policy import ChatPolicy
+
+__all__ = ["AsyncClient", "Chat", "Models", "Realtime", "Stt", "Tts"]
 
 
 class AsyncClient:
@@ -26,7 +33,8 @@ class AsyncClient:
     `transport` is the seam: `replay("x.jsonl")`, `record("x.jsonl", ...)`, a memory pair, or your own;
     without it a WebSocket that carries HTTP as well. As a context manager the client frees what the transport
     holds, and a tape checks there that it was used up. The sockets of `client.tts.stream` live in that context alone,
-    kept as `tts_policy` says. It may be entered several times; the last one to leave frees everything.
+    kept as `tts_policy` says. It may be entered several times; the last one to leave frees everything. `providers` are
+    those whose models chat may name, `chat_settings` and `chat_policy` hold for chat requests that say nothing else.
 
     Raises ConfigurationError (also a ValueError) for a malformed key, address or header.
     """
@@ -39,6 +47,9 @@ class AsyncClient:
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
         tts_policy: TtsPolicy | None = None,
+        providers: Providers | None = None,
+        chat_settings: ChatSettings | None = None,
+        chat_policy: ChatPolicy | None = None,
     ) -> None:
         if transport is None:
             from xai_realtime.transport.websocket import WebSocketTransport
@@ -49,6 +60,8 @@ class AsyncClient:
         self.stt = Stt(self._dialing)
         self._speech = SpeechPool(transport, tts_policy or TtsPolicy())
         self.tts = Tts(self._dialing, self._speech)
+        self.chat = Chat(self._dialing, providers=providers, settings=chat_settings, policy=chat_policy)
+        self.models = Models(self._dialing)
 
     @property
     def base_url(self) -> str:

@@ -6,11 +6,14 @@ Imports: rooms 0-4.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from xai_realtime.address import Address, Key, Query, check_headers, merge_headers, socket_url, web_url
 from xai_realtime.errors import ConfigurationError
-from xai_realtime.models import Provider, provider_key
 from xai_realtime.transport.base import ChannelRequest, Transport
+
+if TYPE_CHECKING:
+    from xai_realtime.models import Provider
 
 __all__ = ["Dialing"]
 
@@ -74,6 +77,8 @@ class Dialing:
         if secret is None:
             secret = self._key.for_address(address, self.base, required=is_required and provider is None)
         if secret is None and provider is not None:
+            from xai_realtime.models import provider_key
+
             secret = provider_key(provider, address)
             if secret is None and is_required:
                 variable = f" or set {provider.key_variable}" if provider.key_variable else ""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, Unpack
 
 from xai_realtime.address import Address
 from xai_realtime.client._dialing import Dialing
-from xai_realtime.client.voices import CustomVoices, Voices
 from xai_realtime.defaults import TTS_LANGUAGE, TTS_VOICE
 from xai_realtime.transport.base import HttpRequest
 
 if TYPE_CHECKING:
+    from xai_realtime.client.voices import CustomVoices, Voices
     from xai_realtime.tts._pool import SpeechPool
     from xai_realtime.tts._sinks import Target
     from xai_realtime.tts._socket import Order
@@ -111,11 +111,15 @@ class Tts:
     @property
     def voices(self) -> Voices:
         """The voices of the service."""
+        from xai_realtime.client.voices import Voices
+
         return Voices(self._dialing)
 
     @property
     def custom_voices(self) -> CustomVoices:
         """The voices that your team made."""
+        from xai_realtime.client.voices import CustomVoices
+
         return CustomVoices(self._dialing)
 
     async def synthesize(

@@ -258,6 +258,16 @@ class ReplyFold:
         parts = [(choice, choice.delta) for choice in choices]
         return self._take(chunk, parts, now_ms)
 
+    def push_text(self, text: str, choice: int, now_ms: float) -> ChatTold | None:
+        """Take in the next words of a choice, where its chunk says nothing else; None once the answer has ended."""
+        if self._state != "speaking" and not self._step("delta"):
+            return None
+        self._choice(choice).text.append(text)
+        told = TextDelta(text, choice)
+        if self._first_text_ms is None:
+            self._note_times((told,), now_ms)
+        return told
+
     def push_whole(self, completion: wire.ChatCompletion, now_ms: float) -> tuple[ChatTold, ...]:
         """Take in an answer that came in one body."""
         parts = [(choice, choice.message) for choice in completion.choices or ()]

@@ -18,11 +18,15 @@ from xai_realtime.defaults import BASE_URL, CLIENT_SECRET_S
 from xai_realtime.errors import ClosedByUsError, ConfigurationError, ConnectionClosedError
 from xai_realtime.realtime.connection import RealtimeConnection, ReceivedEvent
 from xai_realtime.realtime.session import RealtimeSession
+from xai_realtime.sync_client._chat import SyncChat, SyncModels
 from xai_realtime.sync_client._speech import SyncStt, SyncTts
 from xai_realtime.sync_client._thread import Front, Held, borrowed, check_thread, in_thread, verb, within
 
 if TYPE_CHECKING:
+    from xai_realtime.chat.request import ChatSettings
     from xai_realtime.frames import Frame
+    from xai_realtime.models import Providers
+    from xai_realtime.protocol.chat_policy import ChatPolicy
     from xai_realtime.protocol.conversation import Conversation
     from xai_realtime.protocol.ledger import UsageLedger
     from xai_realtime.protocol.metrics import SessionMetrics
@@ -60,6 +64,9 @@ class Client:
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
         tts_policy: TtsPolicy | None = None,
+        providers: Providers | None = None,
+        chat_settings: ChatSettings | None = None,
+        chat_policy: ChatPolicy | None = None,
     ) -> None:
         check_thread()
         self._client = AsyncClient(
@@ -68,11 +75,16 @@ class Client:
             transport=transport,
             default_headers=default_headers,
             tts_policy=tts_policy,
+            providers=providers,
+            chat_settings=chat_settings,
+            chat_policy=chat_policy,
         )
         self._held = Held(self._client)
         self.realtime = SyncRealtime(self._client.realtime)
         self.stt = SyncStt(self._client.stt, self._held)
         self.tts = SyncTts(self._client.tts, self._held)
+        self.chat = SyncChat(self._client.chat, self._held)
+        self.models = SyncModels(self._client.models, self._held)
 
     @property
     def base_url(self) -> str:

@@ -5,7 +5,7 @@ Imports: httpx2 (this module is imported inside functions alone), rooms 0-2.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -116,26 +116,39 @@ def _our_error(
 
 
 class Body(AsyncIterator[bytes]):
-    """The body of an answer as it comes, undecoded."""
+    """The body of an answer as it comes, undecoded.
+
+    `break_off` closes the connection under whoever reads, whose wait then ends in ConnectionBrokenError; None where the
+    connection cannot be had, or is not this answer's alone.
+    """
 
     def __init__(self, answer: httpx2.Response, mapping: Callable[[], AbstractContextManager[None]]) -> None:
+        import httpx2
+
         self._stream = cast("Any", answer.stream)
         self._chunks = aiter(self._stream)
         self._mapping = mapping
+        self._errors = httpx2.TransportError
         self._is_over = False
+        line = answer.extensions.get("network_stream")
+        is_own = answer.extensions.get("http_version") in (b"HTTP/1.1", b"HTTP/1.0")
+        self.break_off: Callable[[], Awaitable[None]] | None = getattr(line, "aclose", None) if is_own else None
 
     async def __anext__(self) -> bytes:
         if self._is_over:
             raise StopAsyncIteration
-        with self._mapping():
+        # Errors are turned into ours only where there is one: this is done for every piece.
+        try:
             while True:
-                try:
-                    chunk: bytes = await anext(self._chunks)
-                except StopAsyncIteration:
-                    self._is_over = True
-                    raise
+                chunk: bytes = await self._chunks.__anext__()
                 if chunk:
                     return chunk
+        except StopAsyncIteration:
+            self._is_over = True
+            raise
+        except self._errors as error:
+            with self._mapping():
+                raise error
 
     async def aclose(self) -> None:
         """Let go of the connection."""

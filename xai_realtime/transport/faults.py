@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
+import anyio
 import anyio.lowlevel
 
 from xai_realtime.cassette.records import Header
@@ -23,6 +24,7 @@ from xai_realtime.errors import (
 )
 from xai_realtime.transport._fault import Corruption, Direction, Fault, Kind
 from xai_realtime.transport._fault_channel import FaultChannel, Injection, LineClock
+from xai_realtime.transport._fault_http import FaultBody, check_requests, refused
 from xai_realtime.transport._watch import Watch
 from xai_realtime.transport._websocket_errors import parse_error_body
 from xai_realtime.transport.base import Channel, ChannelRequest, HttpRequest, HttpResponse, Transport
@@ -66,18 +68,27 @@ class FaultReport:
 class FaultTransport(Transport):
     """Breaks what passes through another transport; see `faults`."""
 
-    def __init__(self, transport: Transport, plan: Iterable[Fault], *, fail_unused: bool = False) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        plan: Iterable[Fault],
+        *,
+        requests: Iterable[Fault] = (),
+        fail_unused: bool = False,
+    ) -> None:
         self.needs_key = transport.needs_key
         self.header: Header | None = None
         self._plan = tuple(plan)
         if not all(isinstance(fault, Fault) for fault in self._plan):
             raise ConfigurationError("faults are made by the class methods of Fault: Fault.drop(on=...)")
+        self._requests = check_requests(requests)
         self._transport = transport
         self._fail_unused = fail_unused
         self._clock = LineClock()
         self._trace: list[Injection] = []
         self._left: tuple[str, ...] = ()
         self._opened = 0
+        self._asked = 0
         header = getattr(transport, "header", None)
         if isinstance(header, Header):
             # A recording of this is no recording of the service any more, and it says so.
@@ -91,7 +102,7 @@ class FaultTransport(Transport):
     def report(self) -> FaultReport:
         """What was done and what was never reached, up to now."""
         used = {id(injection.fault) for injection in self._trace}
-        unused = tuple(fault for fault in self._plan if id(fault) not in used)
+        unused = tuple(fault for fault in (*self._plan, *self._requests) if id(fault) not in used)
         return FaultReport(self.trace, unused, self._left)
 
     def check_used(self) -> None:
@@ -126,8 +137,24 @@ class FaultTransport(Transport):
                 await channel.aclose()
 
     def request(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
-        """HTTP passes as it is: faults are placed on sockets."""
-        return self._transport.request(request)
+        """Send a request through the inner transport; its answer breaks as told, or is a refusal in place of one."""
+        return self._request(request) if self._requests else self._transport.request(request)
+
+    @asynccontextmanager
+    async def _request(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
+        self._asked += 1
+        conn = self._asked
+        start_s = anyio.current_time()
+        plan = [fault for fault in self._requests if fault.conn in (None, conn)]
+        refusal = next((fault for fault in plan if fault.kind == "refuse"), None)
+        if refusal is not None:
+            await anyio.lowlevel.checkpoint()
+            self._trace.append(Injection(refusal, conn, "in", 0, "", 0.0))
+            yield refused(refusal)
+            return
+        async with self._transport.request(request) as response:
+            body = FaultBody(aiter(response), plan, conn, start_s, self._trace.append)
+            yield HttpResponse(response.status, response.headers, body)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -149,7 +176,13 @@ class FaultTransport(Transport):
             self.check_used()
 
 
-def faults(transport: Transport, plan: Iterable[Fault], *, fail_unused: bool = False) -> FaultTransport:
+def faults(
+    transport: Transport,
+    plan: Iterable[Fault] = (),
+    *,
+    requests: Iterable[Fault] = (),
+    fail_unused: bool = False,
+) -> FaultTransport:
     """A transport that carries `plan` out on all that passes through `transport`.
 
     `transport` is any: live, a tape, a recording, a memory pair, the emulator. Several faults may meet one
@@ -157,10 +190,13 @@ def faults(transport: Transport, plan: Iterable[Fault], *, fail_unused: bool = F
     equal ways, and `trace` on the result says how. `fail_unused=True` makes it an UnusedFaultError, at
     the end of its context, that a fault was never reached.
 
+    `requests` are faults of HTTP answers: `drop`, `delay`, `duplicate`, `corrupt` (`bad_json`, `bad_utf8`), `cut`,
+    `stall` and `refuse`. `at` counts the pieces of the body, `conn` the requests; `at_ms` counts from the request.
+
     Around a tape, frames that are left over because a fault ended the connection are no error;
     `report().left` lists them. Raises ConfigurationError for what is no fault.
     """
-    return FaultTransport(transport, plan, fail_unused=fail_unused)
+    return FaultTransport(transport, plan, requests=requests, fail_unused=fail_unused)
 
 
 def _refusal(fault: Fault) -> HandshakeError:

@@ -325,7 +325,7 @@ EVENTS = st.builds(
 
 
 @given(st.lists(EVENTS.map(lambda event: json.dumps(event).encode()) | st.binary(max_size=40), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_engine_never_raises_whatever_comes(messages: list[bytes]) -> None:
     call = Call(session=VAD, pace="instant")
     for data in messages:
