@@ -92,7 +92,7 @@ class Halting(Transport):
             yield chunk("One ")
             self.waits.set()
             self._on_wait()
-            await anyio.to_thread.run_sync(self.go_on.wait, PATIENCE_S, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(self.go_on.wait, 4 * PATIENCE_S, abandon_on_cancel=True)
             yield chunk("two.") + b"data: [DONE]\n\n"
         finally:
             self.closed.append("body")
