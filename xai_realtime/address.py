@@ -109,17 +109,17 @@ class Key:
                 return self.value
             if required:
                 raise ConfigurationError(
-                    f"the client's key belongs to {base.origin}, not to {address.origin}: give api_key= with the call"
+                    f"the client's key belongs to {base.origin}, not to {address.origin}: pass api_key with the call"
                 )
             return None
         if not required:
             return None
         variable = _checked_key(os.environ.get(KEY_VARIABLE), KEY_VARIABLE)
         if variable is None:
-            raise ConfigurationError(f"no API key: give api_key= or set {KEY_VARIABLE}")
+            raise ConfigurationError(f"no API key was given: pass api_key, or set {KEY_VARIABLE}")
         if not (address.is_xai or address.is_loopback):
             raise ConfigurationError(
-                f"{KEY_VARIABLE} belongs to {API_HOST} and to loopback, not to {address.origin}: give api_key= for it"
+                f"{KEY_VARIABLE} belongs to {API_HOST} and to loopback, not to {address.origin}: pass api_key for it"
             )
         return variable
 

@@ -199,7 +199,7 @@ def test_client_key_does_not_go_to_another_provider(backend: str, environment: W
             with pytest.raises(ConfigurationError, match="OPENAI_API_KEY") as caught:
                 await chat.create("openai.gpt-5.6", "hi")
             assert CANARY not in str(caught.value)
-            with pytest.raises(ConfigurationError, match="no API key for provider local"):
+            with pytest.raises(ConfigurationError, match="no API key was given for provider local"):
                 await chat.create("local.m", "hi")
             await chat.create("openai.gpt-5.6", "hi", api_key="sk-of-the-call")
             await chat.create("grok.grok-4.6", "hi")

@@ -209,3 +209,14 @@ def test_sign_of_life_is_shown_where_a_person_watches(
         progress(2000, 0, 10)
         progress(5000, 5, 10)
     assert "Speaking ... 5 kB, 5 of 10 characters" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("words", [["speak", "Hello", "-o", "hello.wav"], ["voices"], ["chat", "Hello"]])
+def test_command_says_in_full_how_to_give_a_key_when_there_is_none(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("XAI_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert " ".join(result.stderr.split()) == "no API key was given: pass api_key, or set XAI_API_KEY"

@@ -81,8 +81,8 @@ class Dialing:
 
             secret = provider_key(provider, address)
             if secret is None and is_required:
-                variable = f" or set {provider.key_variable}" if provider.key_variable else ""
-                raise ConfigurationError(f"no API key for provider {provider.name}: give api_key={variable}")
+                variable = f", or set {provider.key_variable}" if provider.key_variable else ""
+                raise ConfigurationError(f"no API key was given for provider {provider.name}: pass api_key{variable}")
         if secret is not None:
             named["Authorization"] = f"Bearer {secret}"
         return named
