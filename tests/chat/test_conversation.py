@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chat.bodies import chat_body
 from xai_realtime.chat.conversation import ChatConversation, estimated_tokens
 from xai_realtime.chat.messages import InstructionConflictWarning, image_part
-from xai_realtime.chat.request import chat_body
 from xai_realtime.codec import chat_codec, realtime_codec
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.events import chat as wire

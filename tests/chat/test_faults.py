@@ -131,7 +131,7 @@ def test_stream_of_the_emulator_cut_at_any_chunk_is_failed(backend: str) -> None
 @pytest.mark.behaviour("chat-stream-cut")
 @pytest.mark.parametrize("is_sized", [False, True])
 @pytest.mark.anyio
-async def test_stream_cut_at_any_byte_over_a_socket_ends_and_leaves_nothing(is_sized: bool) -> None:
+async def test_stream_cut_all_along_over_a_socket_ends_and_leaves_nothing(is_sized: bool) -> None:
     """Without a length the end of the connection is the end of the body; with one it is a cut."""
     cuts: list[int] = []
 

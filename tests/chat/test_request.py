@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, RootModel
 
+from tests.chat.bodies import chat_body
 from xai_realtime.chat.conversation import ChatConversation
-from xai_realtime.chat.request import chat_body, chat_request, explain
+from xai_realtime.chat.request import chat_request, explain
 from xai_realtime.errors import ApiError, ConfigurationError, NotFoundError, RateLimitError
 from xai_realtime.models import ModelRef, Provider, Providers, RetiredModelWarning
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.chat.bodies import chat_body
 from xai_realtime.chat.messages import (
     InstructionConflictWarning,
     as_message,
@@ -17,7 +18,6 @@ from xai_realtime.chat.messages import (
     text_of,
     text_part,
 )
-from xai_realtime.chat.request import chat_body
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.models import Provider, Providers
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from xai_realtime.chat.request import chat_body, chat_request
+from tests.chat.bodies import chat_body
+from xai_realtime.chat.request import chat_request
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.events import realtime as wire
 from xai_realtime.tools import FileSearch, Mcp, Tool, WebSearch, XSearch, tool

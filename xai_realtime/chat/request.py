@@ -32,7 +32,6 @@ __all__ = [
     "MessagesLike",
     "ResponseFormatLike",
     "ToolChoice",
-    "chat_body",
     "chat_request",
     "explain",
 ]
@@ -106,11 +105,6 @@ def chat_request(
     }
     overlaid(body, extra, stream=stream)
     return ChatRequest(ref, provider, body, dict(tools.functions), answer_model(form))
-
-
-def chat_body(model: str | ModelRef, messages: MessagesLike, **options: Any) -> dict[str, Any]:
-    """The body alone of `chat_request`, which takes the same options."""
-    return chat_request(model, messages, **{"stacklevel": 3, **options}).body
 
 
 def referred(model: str | ModelRef, providers: Providers, stacklevel: int) -> tuple[ModelRef, Provider]:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 from unicodedata import combining
 
+from xai_realtime.defaults import TTS_MAX_CHARACTERS
 from xai_realtime.errors import ConfigurationError
 from xai_realtime.speech_tags import OLD_TAGS, TAG, UNFINISHED_TAG, WRAPPING_TAGS
 
 __all__ = ["DELTA_CHARACTERS_MAX", "Flush", "TextPieces", "sentences"]
 
-DELTA_CHARACTERS_MAX: Final = 15_000
+DELTA_CHARACTERS_MAX: Final = TTS_MAX_CHARACTERS
 """Characters that one `text.delta`, and one request, may have. Source: docs.x.ai voice reference."""
 PIECE_CHARACTERS_MIN: Final = 64
 """Below this a tag would not fit into a piece."""
